@@ -107,6 +107,7 @@ CODES: Final[dict[str, CodeEntry]] = {
             "envelope.type_unexpected": ("A document of another kind was expected here", "Send the document to the place for its kind."),
             "payload.not_strict_json": ("The document is not strict JSON", _SEND_AGAIN),
             "payload.invalid": ("A field of the document is missing or wrong", "The sender must correct the named field."),
+            "payload.undecodable": ("A stored engine payload does not open here", "Use the key ring of the namespace that wrote it."),
             "bundle.schema_unsupported": ("The schema version is not supported", "Upgrade the side with the lower version."),
             "limit.exceeded": ("A size or count is over its limit", "Send less; the limit is named."),
             "carrier.malformed": ("The carrier file cannot be read", _SEND_AGAIN),
@@ -181,6 +182,7 @@ CODES: Final[dict[str, CodeEntry]] = {
                 "Ask the other side which bundle it means.",
             ),
             "peer.request_stale": ("The peer's request is too old or was already used", "Correct the clocks, then try again."),
+            "audit.chain_broken": ("The audit log was changed", "Restore the database and ask the peers for their checkpoints."),
             "endpoint.forbidden": ("That address may not be called", "Correct the endpoint or the site's outbound setting."),
             "endpoint.redirected": ("The other side answered with a redirect", "Give the final address."),
         },
@@ -219,6 +221,7 @@ CODES: Final[dict[str, CodeEntry]] = {
             "bundle.conflict": ("The same id came before with other bytes", "Tell the owner of the trust."),
             "bundle.stale": ("An older statement than one already accepted", "Promote again."),
             "bundle.not_ready": ("The bundle cannot be imported yet", "See what it waits for."),
+            "bundle.rejected": ("A person of the target Space rejected the bundle", "Ask the target Space for the reason."),
             "bundle.decided": ("The bundle has been decided already", "See the decision."),
             "bundle.changed": ("What you approved is not what is here now", "Read the preview again."),
             "receipt.conflict": ("The same receipt number came before with other bytes", "Tell the owner of the trust."),
@@ -243,6 +246,7 @@ CODES: Final[dict[str, CodeEntry]] = {
     **_entries(
         503,
         {
+            "site.unavailable": ("A process of this site did not start", "See the named log."),
             "engine.unavailable": ("The workflow engine does not answer", "Start the Temporal server."),
             "store.unavailable": ("The object store does not answer", "Start the object store."),
             "store.integrity": ("The object store returned other bytes than were written", "Check the object store."),

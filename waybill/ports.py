@@ -58,6 +58,9 @@ class Records(Protocol[R]):
     def among(self, column: str, values: Iterable[str]) -> Sequence[R]:
         """Rows whose ``column`` is one of ``values``, ordered by id. One query."""
 
+    def newest_by(self, *columns: str, **equals: Scalar) -> Sequence[R]:
+        """The newest row (by id) of each combination of ``columns`` among the rows that equal these, ordered by id. One query."""
+
     def page(self, *, limit: int, cursor: str | None = None, newest_first: bool = True, **equals: Scalar) -> Page:
         """Up to ``limit`` (1 to 200) rows by keyset. Raises FormatError cursor.invalid."""
 
@@ -65,19 +68,23 @@ class Records(Protocol[R]):
         """How many rows equal these."""
 
     def add(self, row: R) -> R:
-        """``row`` stored. Raises ConflictError record.conflict when its id or a unique column is taken."""
+        """``row`` stored. Raises ConflictError record.conflict (``field`` names it) when its id or a unique column is taken;
+        NotFoundError record.absent when it belongs to a row that does not exist; FormatError request.invalid for text with U+0000."""
 
     def replace(self, row: R) -> R:
-        """``row`` stored over the revision that it names; returns it with the next revision. Raises ConflictError record.stale."""
+        """``row`` stored over the revision that it names; returns it with the next revision.
+        Raises ConflictError record.stale, and all that ``add`` raises."""
 
     def remove(self, row: R) -> None:
-        """The row deleted at exactly this revision. Raises ConflictError record.stale."""
+        """The row deleted at exactly this revision. Raises ConflictError record.stale; record.in_use when other rows belong to it."""
 
 
 class Work(Protocol):
     """A unit of work in one Space: all of it is committed, or none. Leaving the block with an error rolls back.
 
-    A ``write`` is serialised against other writers of the database, so read-then-write inside it is safe.
+    A ``write`` is serialised against every other writer of the same rows, so read-then-write inside it is safe.
+    Site-level kinds are within reach of every unit of work; a Space's rows only of its own.
+    An error of ``add``, ``replace`` or ``remove`` leaves the unit usable. Writes do not nest, and end before the engine or a peer is called.
     """
 
     @property
@@ -88,6 +95,9 @@ class Work(Protocol):
 
     def audit(self, *, at: datetime, actor: str, action: str, subject: str, detail: str = "") -> AuditEntry:
         """One entry appended to the Space's hash-linked audit log."""
+
+    def audit_checkpoint(self) -> tuple[int, str]:
+        """Size and Merkle root of the Space's audit log as it stands, this unit's own entries included; O(log n)."""
 
     def audit_page(self, *, limit: int, cursor: str | None = None) -> Page:
         """Audit entries, newest first."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packages: bytes named by id, version, size and SHA-256. The digest is the identity; the names are for people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from waybill.domain.ids import JsonValue
@@ -37,7 +37,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPackage:
-    """A registered step package; ``manifest`` is its metadata.json as read, ``contents`` its file list is inside the archive."""
+    """A registered step package; ``manifest`` is its metadata.json as read, ``inputs_schema`` its inputs.json, both as read."""
 
     id: str
     space_id: str
@@ -49,6 +49,7 @@ class StepPackage:
     origin: str
     created_at: datetime
     trust_id: str | None = None
+    inputs_schema: dict[str, JsonValue] = field(default_factory=dict)
     revision: int = 1
 
 
@@ -56,8 +57,9 @@ class StepPackage:
 class Upload:
     """An upload under way into this site's store, granted for exactly these bytes.
 
-    ``purpose``: ``package`` | ``step_package`` | ``carrier`` | ``peer``. ``multipart_id`` names the store's own upload.
+    ``purpose``: ``package`` | ``step_package`` | ``carrier`` | ``peer`` | ``peer_download``. ``multipart_id`` names the store's own upload.
     The key is that of the digest; a blob exists only after completion was re-read and hashed.
+    ``package_id``, ``package_version``, ``filename`` and ``media_type`` say what the bytes become when they are right.
     """
 
     id: str
@@ -71,4 +73,8 @@ class Upload:
     created_by: str
     trust_id: str | None = None
     completed_at: datetime | None = None
+    package_id: str = ""
+    package_version: str = ""
+    filename: str = ""
+    media_type: str = ""
     revision: int = 1

@@ -9,11 +9,21 @@ from typing import Final
 
 CONTROL_QUEUE: Final = "control"
 TRANSFER_QUEUE: Final = "transfer"
+STEP_CONTROL_QUEUE: Final = "step-control"
 
 
 def machine_queue(machine_id: str) -> str:
     """The task queue of one machine, in the steps namespace."""
     return f"machine:{machine_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteCarried:
+    """What a long-lived ``PromoteRelease`` hands to itself when its history grows: the bundle left, and is followed until ``deadline_unix``."""
+
+    document_sha256: str
+    peer_name: str
+    deadline_unix: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +35,9 @@ class PromoteInput:
     promotion_id: str
     trust_id: str
     road: str
-    follow_seconds: int = 90 * 24 * 3600
+    follow_seconds: float = 90 * 24 * 3600.0
+    recheck_seconds: float = 300.0
+    carried: PromoteCarried | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,7 @@ class ReceiveInput:
     inbox_id: str
     trust_id: str
     road: str
+    recheck_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +131,17 @@ class RunStepInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """How one run of a step ended, as the ledger has it. ``state`` is a ``RunState``; ``idempotent``: it may be repeated without asking."""
+
+    run_id: str
+    state: str
+    code: str | None = None
+    message: str | None = None
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CourierInput:
     """``Courier``, id ``courier:{trust_id}``: takes the outbox of a trust to its peer and brings back what the peer has; lives as long as the trust."""
 
@@ -134,6 +158,24 @@ class CarrierInput:
     space_id: str
     task_id: str
     carrier_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyUploadInput:
+    """``VerifyUpload``, id ``verify:{upload_id}``: re-reads an uploaded object, hashes it, then makes what it was uploaded for."""
+
+    space_id: str
+    task_id: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptSeen:
+    """The signal ``receipt`` of ``PromoteRelease``: a verified receipt was stored and applied; the promotion's row says what it changed."""
+
+    receipt_id: str
+    event: str
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,58 @@
+# Every habit has a verb. `make demo` and `make test` need nothing but Python 3.11, Node 20, Go and git.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+KEEP ?= 1
+
+.PHONY: help demo test check setup tools wheel lock format histories vectors replay bench clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## the main job on three complete sites (KEEP=0: confirm everything twice, stop, exit by outcome)
+	@python3 tools/setup.py python steps servers wheel
+	@$(PY) tools/demo_environment.py
+	@exec var/demo/environment/bin/waybill-site demo --directory var/demo --tools .tools $(if $(filter 0,$(KEEP)),--no-keep) $(if $(PORTS),--first-port $(PORTS))
+
+test: ## every test, from a bare machine
+	@python3 tools/setup.py python steps servers wheel
+	@WAYBILL_REQUIRE_SERVERS=1 $(PY) -m pytest -n 2 --dist loadgroup
+
+check: ## the everyday loop: lint, types, import contracts, pure tests
+	@python3 tools/setup.py python steps
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+	@$(PY) -m pytest -q -n 2 tests/unit tests/property tests/architecture
+
+setup: ## everything that test and demo need
+	@python3 tools/setup.py python steps servers wheel
+
+tools: ## the Temporal and S3 servers
+	@python3 tools/setup.py servers
+
+wheel: ## dist/waybill-*.whl
+	@python3 tools/setup.py python steps wheel
+
+format: ## the code as ruff likes it
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+histories: ## record the workflow histories again (before the first tagged version only; say why in the commit)
+	@python3 tools/setup.py python servers
+	@$(PY) -m tests.record_histories
+
+replay: ## recorded histories against today's workflows
+	@$(PY) -m pytest -q tests/workflows/test_replay.py
+
+vectors: ## make the golden vectors again
+	@$(PY) tests/vectors/generate.py
+
+bench: ## every benchmark: ratios against named peers in the same run
+	@python3 tools/setup.py python steps servers
+	@for b in bench/*.py; do echo "== $$b"; $(PY) $$b; done
+
+lock: ## resolve the requirements again (needs uv)
+	@uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --exclude-newer "1 week" --python-version 3.11 -q pyproject.toml -o requirements/runtime.txt
+	@uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --exclude-newer "1 week" --python-version 3.11 -q pyproject.toml --group dev -o requirements/dev.txt
+
+clean: ## everything that was made, but for .tools
+	@rm -rf .venv dist build var steps/dist steps/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The target's side of a promotion: what a received bundle lacks, when it is ready, and what the decision does."""
+
+from dataclasses import dataclass
+
+from temporalio import activity
+
+from waybill.app import importing, receive
+from waybill.domain.bundles import InboxBundle, Need
+from waybill.domain.trusts import Trust
+from waybill.ports import Ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleRef:
+    """One received bundle of one Space."""
+
+    space_id: str
+    inbox_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """What a bundle still lacks, from whom it came and its digest."""
+
+    needs: tuple[Need, ...]
+    bundle_sha256: str
+    peer_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A bundle whose packages are all here, and the task that waits for the decision about it."""
+
+    import_task_id: str | None
+    bundle_sha256: str
+    title: str
+
+
+class Inbox:
+    """Received bundles of this site, as their stories see them."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    @activity.defn(name="inbox.needs")
+    def needs(self, given: BundleRef) -> Lacking:
+        """The blobs that are not in the store yet."""
+        needs = receive.needs_now(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
+        with self._ports.ledger.read(given.space_id) as work:
+            row = work.of(InboxBundle).get(given.inbox_id)
+            trust = work.of(Trust).get(row.trust_id)
+        return Lacking(needs=needs, bundle_sha256=row.bundle_sha256, peer_name=trust.name)
+
+    @activity.defn(name="inbox.mark_waiting")
+    def mark_waiting(self, given: BundleRef) -> None:
+        """The row and its task say what is lacking, and the sender is told."""
+        receive.mark_waiting(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
+
+    @activity.defn(name="inbox.mark_ready")
+    def mark_ready(self, given: BundleRef) -> Ready:
+        """The bundle is ready to import, its receive task has ended, the sender is told; again gives the same."""
+        row = receive.mark_ready(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
+        title = f"{row.owner_name}: {row.project_name} {row.release_version}"
+        return Ready(import_task_id=row.import_task_id, bundle_sha256=row.bundle_sha256, title=title)
+
+    @activity.defn(name="inbox.apply_import")
+    def apply_import(self, given: BundleRef) -> str:
+        """The release exists here; returns its row id, the same when called again."""
+        return importing.apply_import(self._ports, space_id=given.space_id, inbox_id=given.inbox_id).id
+
+    @activity.defn(name="inbox.apply_rejection")
+    def apply_rejection(self, given: BundleRef) -> None:
+        """The bundle is rejected and the sender is told."""
+        importing.apply_rejection(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)

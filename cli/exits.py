@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes, and which error code leads to which."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a script may rely on; the same list stands in ``waybill --help`` and docs/reference/cli.md."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    NOT_FOUND = 4
+    REFUSED = 5
+    VERIFICATION = 6
+    TIMED_OUT = 7
+    UNSUCCESSFUL = 8
+    INTERRUPTED = 130
+
+
+_VERIFICATION_AREAS = {"signature", "envelope", "payload", "carrier", "attachment", "secret", "suite"}
+_VERIFICATION_CODES = {
+    "package.hash_mismatch",
+    "package.size_exceeded",
+    "bundle.digest_mismatch",
+    "bundle.wrong_recipient",
+    "bundle.source_mismatch",
+    "bundle.expired",
+    "trust.unknown",
+    "trust.key_weak",
+    "trust.key_expired",
+    "trust.key_revoked",
+    "trust.certificate_profile",
+    "trust.identity_invalid",
+    "trust.fingerprint_mismatch",
+    "audit.chain_broken",
+}
+
+
+def exit_of(code: str, http_status: int | None) -> Exit:
+    """The exit code for an error ``code``; ``http_status`` of the answer where there was one."""
+    area = code.split(".", 1)[0]
+    if area in _VERIFICATION_AREAS or code in _VERIFICATION_CODES:
+        return Exit.VERIFICATION
+    if code == "cli.usage":
+        return Exit.USAGE
+    if area in {"authn", "settings"}:
+        return Exit.CONFIGURATION
+    if http_status == 404:
+        return Exit.NOT_FOUND
+    if http_status in {403, 409, 412, 422, 428}:
+        return Exit.REFUSED
+    return Exit.FAILURE

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step packages in the real Node, under the real host."""

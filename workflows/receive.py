@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verified bundle in the inbox becomes ready to import: its packages are fetched where we call, awaited where we are called.
+
+A package that cannot be had is no end: the story says what is lacking, and asks again.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.workflow import ParentClosePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.inbox import BundleRef, Inbox, Lacking, Ready
+    from waybill.domain.stories import ImportInput, ReceiveInput, ReplicateInput, ReplicateResult, StoryResult
+    from workflows import options
+    from workflows.import_release import ImportRelease
+    from workflows.replicating import replicate_all
+    from workflows.telling import TaskRef, ending_of, finish, note, tell
+
+
+@workflow.defn(name="ReceiveBundle")
+class ReceiveBundle:
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, given: ReceiveInput) -> None:
+        self._given = given
+        self._task = TaskRef(space_id=given.space_id, task_id=given.task_id)
+        self._bundle = BundleRef(space_id=given.space_id, inbox_id=given.inbox_id)
+        self._arrived = False
+
+    @workflow.signal
+    def blob_arrived(self, _sha256: str) -> None:
+        """A blob that this bundle may need is in the store."""
+        self._arrived = True
+
+    @workflow.run
+    async def run(self, _given: ReceiveInput) -> StoryResult:
+        """The bundle is ready to import, and its own story waits for the decision."""
+        try:
+            ready = await self._complete()
+            await self._await_decision(ready)
+        except BaseException as error:
+            ended = await finish(self._task, ending_of(error))
+            if ended.state == "cancelled":
+                raise
+            return ended
+        return await finish(self._task, StoryResult(state="succeeded", message="Every package is here; ready to import"))
+
+    async def _complete(self) -> Ready:
+        while True:
+            self._arrived = False
+            lacking = await workflow.execute_activity_method(Inbox.needs, self._bundle, summary="compare with the store", **options.QUICK)
+            if not lacking.needs:
+                try:
+                    return await workflow.execute_activity_method(
+                        Inbox.mark_ready, self._bundle, summary="ready to import", **options.QUICK
+                    )
+                except ActivityError as error:
+                    if not (isinstance(error.cause, ApplicationError) and error.cause.type == "package.missing"):
+                        raise  # a package that vanished in between is lacking again; anything else is an end
+                    continue
+            await workflow.execute_activity_method(Inbox.mark_waiting, self._bundle, summary="say what is lacking", **options.QUICK)
+            if self._given.road != "call" or not await self._fetch(lacking):
+                await self._wait_for_blobs(lacking)
+
+    async def _fetch(self, lacking: Lacking) -> bool:
+        """True when everything that was lacking has come; False when some of it cannot be had now."""
+        total, done = sum(need.size_bytes for need in lacking.needs), 0
+        words = f"Fetching {len(lacking.needs)} packages from {lacking.peer_name}"
+        await tell(self._task, words, state="running", progress_done=0, progress_total=total)
+
+        async def moved(blob: ReplicateInput, _result: ReplicateResult) -> None:
+            nonlocal done
+            done += blob.size_bytes
+            await tell(self._task, f"{blob.name} has come from {lacking.peer_name}", progress_done=done, progress_total=total)
+
+        try:
+            await replicate_all([self._wanted(lacking, at) for at in range(len(lacking.needs))], on_moved=moved)
+        except ChildWorkflowError as error:
+            if is_cancelled_exception(error):
+                raise
+            ended = ending_of(error)
+            await note(self._task, f"A package could not be fetched: {ended.code}: {ended.message}", level="warning")
+            return False
+        return True
+
+    def _wanted(self, lacking: Lacking, at: int) -> ReplicateInput:
+        need = lacking.needs[at]
+        return ReplicateInput(
+            space_id=self._given.space_id,
+            task_id=self._given.task_id,
+            trust_id=self._given.trust_id,
+            direction="download",
+            bundle_sha256=lacking.bundle_sha256,
+            sha256=need.sha256,
+            size_bytes=need.size_bytes,
+            role=need.role,
+            name=need.name,
+        )
+
+    async def _wait_for_blobs(self, lacking: Lacking) -> None:
+        words = f"Waiting for {len(lacking.needs)} packages from {lacking.peer_name}"
+        await tell(self._task, words, state="waiting")
+        if workflow.info().is_continue_as_new_suggested():
+            workflow.continue_as_new(self._given)
+        try:
+            await workflow.wait_condition(
+                lambda: self._arrived, timeout=timedelta(seconds=self._given.recheck_seconds), timeout_summary="look into the store again"
+            )
+        except TimeoutError:
+            return
+
+    async def _await_decision(self, ready: Ready) -> None:
+        if ready.import_task_id is None:
+            return
+        given = ImportInput(
+            space_id=self._given.space_id,
+            task_id=ready.import_task_id,
+            inbox_id=self._given.inbox_id,
+            bundle_sha256=ready.bundle_sha256,
+        )
+        try:
+            await workflow.start_child_workflow(
+                ImportRelease.run,
+                given,
+                id=f"import:{given.inbox_id}",
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                static_summary=ready.title[:150],
+            )
+        except WorkflowAlreadyStartedError:
+            return  # the sweep was faster
