@@ -35,7 +35,7 @@ from adapters.settings import EngineTls
 from adapters.timeline import build_rows
 from waybill import errors
 from waybill.domain.ids import JsonValue
-from waybill.domain.stories import CONTROL_QUEUE, STEP_CONTROL_QUEUE, RunStepInput, RunEnded
+from waybill.domain.stories import CONTROL_QUEUE, STEP_CONTROL_QUEUE, RunEnded, RunStepInput
 from waybill.errors import CODES, NotFoundError, UnavailableError, WaybillError
 from waybill.ports import TimelineRow
 

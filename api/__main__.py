@@ -7,6 +7,7 @@ Exit codes: 0 ended as asked, 2 the settings are wrong, 1 it could not serve (th
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None, *, dress: Callable[[FastAPI], o
     if dress is not None:
         dress(served.app)
     server = uvicorn.Server(_config(served))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server takes these itself while it runs and raises them again when it has ended; asked to end, ending is no failure.
+        signal.signal(number, lambda *_: None)
     try:
         server.run()
     finally:

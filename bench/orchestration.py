@@ -125,7 +125,7 @@ def _activities(events: Sequence[HistoryEvent]) -> list[tuple[str, float, float]
 
 
 def _between(first: HistoryEvent, then: HistoryEvent) -> float:
-    return (then.event_time.ToNanoseconds() - first.event_time.ToNanoseconds()) / 1e6
+    return float(then.event_time.ToNanoseconds() - first.event_time.ToNanoseconds()) / 1e6
 
 
 async def client_of(server: TemporalServer, namespace: str) -> Client:

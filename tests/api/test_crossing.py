@@ -169,7 +169,13 @@ def run_step(target: Door, run_id: str, machine: dict[str, str]) -> None:
     line = {"level": "info", "message": f"token is {SECRET}", "occurred_at": "2026-03-02T10:00:00Z"}
     sent = target.client.post(f"{url}/log", json={"lines": [line]}, headers=machine)
     assert sent.status_code == 200, sent.text
-    outcome = {"state": "succeeded", "code": None, "message": None, "outputs": {"path": "/srv/app"}, "secret_output_names": []}
+    outcome: dict[str, object] = {
+        "state": "succeeded",
+        "code": None,
+        "message": None,
+        "outputs": {"path": "/srv/app"},
+        "secret_output_names": [],
+    }
     assert target.client.post(f"{url}/outcome", json=outcome, headers=machine).json()["state"] == "succeeded"
     late = {**outcome, "state": "failed", "code": "step.failed"}
     assert target.client.post(f"{url}/outcome", json=late, headers=machine).json()["state"] == "succeeded"

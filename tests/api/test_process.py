@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from adapters import keys_file
 from adapters.codec import write_key_ring
-from adapters.keys_file import write_key_file
 from adapters.tls import client_context, issue_server_certificate, make_authority
 
 
@@ -30,7 +30,7 @@ def write_site(directory: Path, database: str, port: int) -> tuple[Path, str]:
         (directory / name).touch(mode=0o600)
         (directory / name).write_text(text)
     (directory / "server.pem").write_text(server.certificate_pem)
-    write_key_file(directory / "keys.json")
+    keys_file.generate(directory / "keys.json")
     write_key_ring(directory / "ring.json")
     write_key_ring(directory / "steps-ring.json")
     settings = directory / "site.toml"

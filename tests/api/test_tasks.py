@@ -15,9 +15,11 @@ from waybill.domain.tasks import Task, TaskState
 from waybill.ports import TimelineRow
 
 
-def events_of(world: World, task: Task, *, after: str | bytes | None = None) -> list[dict[str, Any]]:
+def events_of(world: World, task: Task, *, after: bytes | None = None) -> list[dict[str, Any]]:
     """Every event of a task that has ended, or ends while this reads."""
-    headers: dict[str, str | bytes] = {**world.as_admin()} | ({} if after is None else {"Last-Event-ID": after})
+    headers = {name.encode(): value.encode() for name, value in world.as_admin().items()}
+    if after is not None:
+        headers[b"Last-Event-ID"] = after
     answer = world.client.get(f"{world.base}/tasks/{task.id}/events", headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = []
@@ -49,7 +51,7 @@ def test_events_tell_everything_and_end(world: World) -> None:
 def test_events_resume_without_a_gap(world: World) -> None:
     """After a break the listener names the last id that it saw, and gets the rest and nothing twice."""
     task = ended_task(world, 1203)
-    assert [event["data"]["seq"] for event in events_of(world, task, after="1200") if event["event"] == "log"] == [1201, 1202, 1203]
+    assert [event["data"]["seq"] for event in events_of(world, task, after=b"1200") if event["event"] == "log"] == [1201, 1202, 1203]
     assert [event["data"]["seq"] for event in events_of(world, task) if event["event"] == "log"] == list(range(1, 1204))
 
 

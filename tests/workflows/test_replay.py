@@ -11,6 +11,7 @@ from temporalio.worker import Replayer
 
 from adapters.codec import make_converter
 from tests.workflows import reordered
+from tests.workflows.long_scenarios import LONG_SCENES
 from tests.workflows.scenarios import SCENES
 from tests.workflows.stage import RECORDED_NAMESPACE, TEST_RING
 from worker.interceptors import ErrorInterceptor
@@ -43,7 +44,7 @@ def make_replayer(stories: list[type], *, story: str) -> Replayer:
 def test_every_story_and_every_scene_has_a_history() -> None:
     """A story without a recorded history could be broken for everybody without a test noticing."""
     kept = {(path.parent.name, path.stem) for path in RECORDED}
-    assert kept >= {(story, scene.__name__) for story, scenes in SCENES.items() for scene in scenes}
+    assert kept >= {(story, scene.__name__) for played in (SCENES, LONG_SCENES) for story, scenes in played.items() for scene in scenes}
     assert {name for name, _ in kept} == {story.__name__ for story in (*STORIES, *STEP_STORIES)}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from waybill.app import documents
+from waybill.app.moved_bytes import with_rest_saved
 from waybill.domain.promotions import Promotion, PromotionState
 from waybill.domain.receipts import ReceiptRow, RemoteCell
 from waybill.domain.releases import Release
@@ -39,6 +40,9 @@ _PROMOTION_STATES: Final = {
     "lifecycle_completed": PromotionState.COMPLETED,
 }
 """What an event says about the whole promotion; other events are stored and shown, and change no state."""
+
+_WHOLE_THERE: Final = frozenset({"ready", "imported"})
+"""Events after which nothing of the bundle moves any more."""
 
 _CELL_STATES: Final = {"queued": "queued", "started": "deploying", "succeeded": "succeeded", "failed": "failed", "cancelled": "cancelled"}
 
@@ -216,6 +220,8 @@ def _apply_to_promotion(ports: Ports, work: Work, promotion: Promotion) -> None:
             # A failed deployment over there can be repeated over there: the promotion goes on being followed.
             finished_at=(promotion.finished_at or ports.clock.now()) if has_ended else None,
         )
+    if any(row.event in _WHOLE_THERE for row in rows):
+        changed = with_rest_saved(changed)
     if changed != promotion:
         work.of(Promotion).replace(changed)
 

@@ -8,7 +8,7 @@ Refused: an export for a trust that is not active, or when a package of a delive
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from waybill.app import access, documents, identity, ids, lookup, outbox, tasks
+from waybill.app import access, documents, identity, ids, lookup, moved_bytes, outbox, tasks
 from waybill.app.carrier_import import import_carrier, start_import
 from waybill.app.peer_requests import usable_trust
 from waybill.app.situation import lacking, needs_of
@@ -96,6 +96,8 @@ def export(ports: Ports, *, space_id: str, carrier_id: str, on_bytes: Callable[[
             now = ports.clock.now()
             for message_id in load.message_ids:
                 outbox.hand_over(work, work.of(OutboxMessage).get(message_id), at=now)
+            for bundle_sha256, needs in load.bundles:
+                moved_bytes.note_taken(work, trust_id=carrier.trust_id or "", bundle_sha256=bundle_sha256, needs=needs)
             summary: dict[str, JsonValue] = {**carrier.summary, "envelopes": len(load.envelopes), "blobs": len(load.blobs)}
             carrier = work.of(Carrier).replace(replace(carrier, state="finished", sha256=sha256, size_bytes=size, summary=summary))
             work.audit(at=now, actor="system", action="carrier.exported", subject=carrier_id, detail=sha256)
@@ -141,6 +143,8 @@ class _Load:
     envelopes: tuple[tuple[str, bytes], ...]
     blobs: tuple[Need, ...]
     message_ids: tuple[str, ...]
+    bundles: tuple[tuple[str, tuple[Need, ...]], ...]
+    """Bundle digest and packages of each delivery."""
 
 
 def _chosen(work: Work, trust_id: str, repeat: bool) -> list[OutboxMessage]:
@@ -152,6 +156,7 @@ def _load(ports: Ports, work: Work, carrier: Carrier, trust: Trust) -> _Load:
     rows = _chosen(work, trust.id, carrier.summary.get("repeat") is True)
     stored = {}
     needs: dict[str, Need] = {}
+    bundles = []
     for row in rows:
         for sha256 in (row.document_sha256, row.companion_sha256):
             if sha256 is not None and sha256 not in stored:
@@ -159,6 +164,7 @@ def _load(ports: Ports, work: Work, carrier: Carrier, trust: Trust) -> _Load:
         if row.companion_sha256 is not None:
             doc = release.decode(envelope.decode(stored[row.companion_sha256].body).payload)
             needs.update({need.sha256: need for need in needs_of(doc)})
+            bundles.append((stored[row.document_sha256].payload_sha256, tuple(needs_of(doc))))
     missing = lacking(work, tuple(needs.values()))
     if missing:
         names = ", ".join(need.name for need in missing[:10])
@@ -179,6 +185,7 @@ def _load(ports: Ports, work: Work, carrier: Carrier, trust: Trust) -> _Load:
         envelopes=tuple((one.sha256, one.body) for one in stored.values()),
         blobs=tuple(needs.values()),
         message_ids=tuple(row.id for row in rows),
+        bundles=tuple(bundles),
     )
 
 

@@ -13,6 +13,7 @@ from waybill.app.deploy_runs import list_runs, next_attempt, open_run
 from waybill.app.pages import page_of
 from waybill.app.situation import OPEN_STATES, Blocker, Situation, find_blockers, read_situation
 from waybill.domain.access import Caller, Permission
+from waybill.domain.deploying import fold_runs
 from waybill.domain.deployments import FINISHED_RUNS, Deployment, DeploymentState, RunState, StepRun
 from waybill.domain.releases import Release
 from waybill.domain.stories import StepDecision
@@ -136,7 +137,8 @@ def finish(
     """The deployment and its task have ended, the receipt is out, and ``lifecycle_completed`` follows once every mandatory phase is done.
 
     Args:
-        state: ``succeeded``, ``failed`` or ``cancelled``. The first end wins. ``message`` is for people here; it leaves with no receipt.
+        state: ``succeeded``, ``failed`` or ``cancelled``; with a run that did not succeed, ``succeeded`` becomes ``failed``.
+            The first end wins. ``message`` is for people here; it leaves with no receipt.
     """
     if state in OPEN_STATES:
         raise ValueError("a deployment ends succeeded, failed or cancelled")
@@ -290,7 +292,13 @@ def _end(
     ports: Ports, work: Work, deployment: Deployment, *, state: DeploymentState, code: str | None, message: str | None
 ) -> tuple[Deployment, tuple[str, ...]]:
     now = ports.clock.now()
-    for run in work.of(StepRun).where(deployment_id=deployment.id):
+    runs = work.of(StepRun).where(deployment_id=deployment.id)
+    proven, culprit = fold_runs(runs)
+    if state is DeploymentState.SUCCEEDED and proven is not DeploymentState.SUCCEEDED:
+        # The rows are what machines said: whatever the story believes, a run that did not succeed never makes a green deployment.
+        state, message = DeploymentState.FAILED, None if culprit is None else f"{culprit.action_name} did not succeed"
+        code = culprit.code if culprit is not None else "step.no_result"
+    for run in runs:
         if run.state not in FINISHED_RUNS:  # nobody will end it any more; a late outcome of its machine changes nothing
             work.of(StepRun).replace(replace(run, state=RunState.CANCELLED, code="step.cancelled", finished_at=now))
     ended = work.of(Deployment).replace(replace(deployment, state=state, code=code, message=message, finished_at=now))

@@ -8,7 +8,7 @@ they go between the stores by short-lived URLs (``waybill.app.transfer``).
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from waybill.app import blobs, documents, ids
+from waybill.app import blobs, documents, ids, moved_bytes
 from waybill.app.peer_requests import OpenRequest, ask, make_answer, open_request
 from waybill.app.situation import needs_of
 from waybill.domain.bundles import InboxBundle, InboxState, Need
@@ -66,6 +66,8 @@ def grant_download(ports: Ports, *, space_id: str, body: bytes) -> bytes:
         if need is None or work.of(Blob).find(sha256) is None:
             raise _absent(sha256)
     url = ports.objects.grant_get(blob_key(sha256), seconds=GRANT_SECONDS)
+    with ports.ledger.write(space_id) as work:
+        moved_bytes.note_taken(work, trust_id=request.trust.id, bundle_sha256=bundle_sha256, needs=(need,))
     answer: dict[str, JsonValue] = {"url": url, "size": need.size_bytes, "ca": ports.site.ca_pem or ""}
     return make_answer(ports, space_id=space_id, request=request, body=answer)
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from waybill.app import access, documents, identity, ids, lanes, lookup, progress, releases, sealing, tasks
+from waybill.app import access, documents, identity, ids, lanes, lookup, moved_bytes, progress, releases, sealing, tasks
 from waybill.app.sealing import Crossing
 from waybill.app.trusts import courier_id
 from waybill.domain.access import Caller, Permission
 from waybill.domain.bundles import Need
-from waybill.domain.ids import JsonValue
 from waybill.domain.lifecycles import Lifecycle
 from waybill.domain.packages import Blob
 from waybill.domain.progression import unmet_phase
@@ -121,16 +120,7 @@ def note_sent(ports: Ports, *, space_id: str, promotion_id: str, sha256: str, ho
     """What one package cost is counted on the promotion, once per digest; the task's result lists it under ``packages``."""
     with ports.ledger.write(space_id) as work:
         promotion = work.of(Promotion).get(promotion_id)
-        task = work.of(Task).get(promotion.task_id)
-        listed = task.result.get("packages")
-        known: dict[str, JsonValue] = dict(listed) if isinstance(listed, dict) else {}
-        if sha256 in known:
-            return promotion
-        known[sha256] = {"how": how, "bytes_sent": bytes_sent, "bytes_saved": bytes_saved}
-        work.of(Task).replace(replace(task, result={**task.result, "packages": known}))
-        return work.of(Promotion).replace(
-            replace(promotion, bytes_sent=promotion.bytes_sent + bytes_sent, bytes_saved=promotion.bytes_saved + bytes_saved)
-        )
+        return moved_bytes.note(work, promotion, sha256=sha256, how=how, bytes_sent=bytes_sent, bytes_saved=bytes_saved)
 
 
 def set_state(

@@ -134,8 +134,6 @@ def _load(der: bytes) -> x509.Certificate:
         raise _profile("The certificate cannot be read") from error
     if version is not x509.Version.v3:
         raise _profile("The certificate must be of version 3", found=version.name)
-    if certificate.public_bytes(Encoding.DER) != der:
-        raise _profile("The certificate is not in canonical DER")
     return certificate
 
 
@@ -153,6 +151,7 @@ def _check_key(certificate: x509.Certificate, role: str) -> tuple[bytes, bytes]:
     raw = key.public_bytes_raw()
     (check_x25519_public if role == ENCRYPTION else check_ed25519_public)(raw)
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    # The library refuses every other encoding that we could think of; this holds should it ever become more tolerant.
     if spki not in certificate.tbs_certificate_bytes:
         raise _profile("The key is not in its canonical encoding")
     return raw, spki

@@ -253,3 +253,19 @@ def test_a_disabled_machine_is_foreign(world: World, release: Release) -> None:
     with pytest.raises(ConflictError) as caught:
         runs.claim(world.target.ports, disabled, run_id=run.id)
     assert caught.value.code == "machine.foreign_run"
+
+
+def test_no_deployment_ends_green_over_a_run_that_did_not_succeed(world: World, release: Release) -> None:
+    """Whatever the story believes, the rows of the machines decide: failed, or without a result."""
+    ports, space_id = world.target.ports, world.target.space_id
+    deployment = start(world, release)
+    run = first_run(world, deployment)
+    runs.claim(ports, world.machine, run_id=run.id)
+    failed = StepOutcome(state=RunState.FAILED, code="step.failed", message="no")
+    runs.record_outcome(ports, world.machine, run_id=run.id, outcome=failed)
+    ended = deploy.finish(ports, space_id=space_id, deployment_id=deployment.id, state=DeploymentState.SUCCEEDED)
+    assert (ended.state, ended.code) == (DeploymentState.FAILED, "step.failed")
+    open_one = start(world, release)
+    first_run(world, open_one)
+    ended = deploy.finish(ports, space_id=space_id, deployment_id=open_one.id, state=DeploymentState.SUCCEEDED)
+    assert (ended.state, ended.code) == (DeploymentState.FAILED, "step.no_result")

@@ -128,6 +128,11 @@ def test_bytes_are_granted_only_for_what_was_sent_to_that_trust(world: World) ->
     with pytest.raises(NotFoundError) as caught:
         exchange.ask_download(ports, space_id=space_id, trust_id=world.to_source.id, bundle_sha256=inbox.bundle_sha256, sha256="0" * 64)
     assert caught.value.code == "record.absent"
+    unrelated = world.source.push("secret-tool", "1.0.0", b"held by the source, sent to nobody")
+    with pytest.raises(NotFoundError):
+        exchange.ask_download(
+            ports, space_id=space_id, trust_id=world.to_source.id, bundle_sha256=inbox.bundle_sha256, sha256=unrelated.sha256
+        )
     other = make_home("Third", site=make_site("third", clock=world.source.site.clock))
     world.source.trust(other, grants=SEND, road=Road.ANSWER)
     trust = other.trust(world.source, grants=ACCEPT, road=Road.CALL)
