@@ -7,16 +7,22 @@ Nothing here is ever tried a second time by itself: ``maximum_attempts`` is 1, a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from temporalio import activity
 
 from waybill.domain.deployments import RunState
 from waybill.domain.steps import StepLine, StepOrder, StepOutcome
 from waybill.domain.stories import RunStepInput
-from waybill.errors import UnavailableError
+from waybill.errors import UnavailableError, WaybillError
+
+MAX_BATCH_LINES: Final = 500
+MAX_BATCH_CHARACTERS: Final = 256 * 1024
+"""What one call carries at most: a call over the site's limit for a body would be refused as a whole."""
+
+LAST_WORD_SECONDS: Final = 10.0
 
 
 class SiteApi(Protocol):
@@ -49,14 +55,13 @@ class StepExecution:
     @activity.defn(name="execute_step")
     async def execute_step(self, given: RunStepInput) -> str:
         """The step has ended and its outcome is at the site; returns the outcome's state."""
-        order = await self._api.claim(given.run_id)
-        beating = asyncio.create_task(self._beat())
+        beating = asyncio.create_task(self._beat())  # before the claim: a slow site is not a dead machine
         lines = _Lines(self._api, given.run_id, self._batch_seconds)
         pumping = asyncio.create_task(lines.pump())
         try:
+            order = await self._api.claim(given.run_id)
             outcome = await self._execute(order, lines)
-            await lines.close(pumping)
-            await _persist(partial(self._api.post_outcome, given.run_id, outcome))
+            await _through(self._report(given.run_id, outcome, lines, pumping))
         finally:
             pumping.cancel()
             beating.cancel()
@@ -76,6 +81,10 @@ class StepExecution:
             return StepOutcome(state=RunState.ERRORED, code="step.interrupted", message="The machine's worker was stopped")
         return outcome
 
+    async def _report(self, run_id: str, outcome: StepOutcome, lines: "_Lines", pumping: "asyncio.Task[None]") -> None:
+        await lines.close(pumping)
+        await _persist(partial(self._api.post_outcome, run_id, outcome))
+
     async def _beat(self) -> None:
         while True:
             activity.heartbeat()
@@ -83,30 +92,64 @@ class StepExecution:
 
 
 class _Lines:
-    """Lines on their way to the site, in batches and in order; a step's log never blocks the step."""
+    """Lines on their way to the site, in batches and in order; a step's log never blocks the step, and never costs it its outcome."""
 
     def __init__(self, api: SiteApi, run_id: str, batch_seconds: float) -> None:
         self._api, self._run_id, self._batch_seconds = api, run_id, batch_seconds
         self._waiting: list[StepLine] = []
         self._closed = asyncio.Event()
+        self._refused = False
 
     def add(self, line: StepLine) -> None:
         self._waiting.append(line)
 
     async def pump(self) -> None:
         while not self._closed.is_set() or self._waiting:
-            batch, self._waiting = self._waiting[:500], self._waiting[500:]
+            batch = self._next_batch()
             if batch:
-                await _persist(partial(self._api.append_log, self._run_id, batch))
+                await self._send(batch)
             elif not self._closed.is_set():
                 try:
                     await asyncio.wait_for(self._closed.wait(), timeout=self._batch_seconds)
                 except TimeoutError:
                     pass
 
+    def _next_batch(self) -> list[StepLine]:
+        """The oldest waiting lines, as many as fit into one call; at least one."""
+        count = size = 0
+        for line in self._waiting[:MAX_BATCH_LINES]:
+            size += len(line.message)
+            if count and size > MAX_BATCH_CHARACTERS:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    async def _send(self, batch: list[StepLine]) -> None:
+        try:
+            await _persist(partial(self._api.append_log, self._run_id, batch))
+        except WaybillError as refusal:
+            if not self._refused:  # told once: the word about it may be refused as well
+                self._refused = True
+                message = f"Lines of the log were refused by the site: {refusal.code}"
+                self.add(StepLine(level="warning", message=message, occurred_at=batch[-1].occurred_at))
+
     async def close(self, pumping: "asyncio.Task[None]") -> None:
         self._closed.set()
         await pumping
+
+
+async def _through(reporting: Coroutine[None, None, None]) -> None:
+    """A cancellation that comes after the step has ended does not take its outcome away; it only bounds how long a silent site is waited for."""
+    task = asyncio.ensure_future(reporting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=LAST_WORD_SECONDS)
+        if not task.done():
+            task.cancel()
+            raise
+        task.result()
 
 
 async def _persist(call: Callable[[], Awaitable[None]]) -> None:

@@ -118,7 +118,7 @@ def _refusal(status: int, data: bytes) -> WaybillError:
         code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         code, detail = "", ""
-    if code not in CODES or CODES[code].http_status >= 500:
+    if code not in CODES or CODES[code].http_status >= 500 or status == 429:  # throttled is for a moment, a refusal for good
         return UnavailableError("peer.unavailable", f"The site's API answered {status}")
     kind = {404: errors.NotFoundError, 400: errors.FormatError, 422: errors.FormatError, 409: errors.ConflictError}.get(
         CODES[code].http_status, errors.PolicyError

@@ -203,7 +203,10 @@ class Settings(_FromFile):
 
 
 class MachineSettings(_FromFile):
-    """A machine that runs steps: the site's API, its own key, the steps namespace, Node, and nothing else of the site."""
+    """A machine that runs steps: the site's API, its own key, the steps namespace, Node, and nothing else of the site.
+
+    ``search_path`` is the PATH of the steps; interpreters of scripts must be on it.
+    """
 
     name: str = Field(min_length=1, max_length=100)
     work_directory: Path
@@ -218,6 +221,7 @@ class MachineSettings(_FromFile):
     engine_tls: EngineTls | None = None
     node_path: ReadableFile
     bootstrap_path: ReadableFile
+    search_path: str = Field(default="/usr/local/bin:/usr/bin:/bin", min_length=1, max_length=4096)
     max_concurrent_steps: int = Field(default=4, ge=1, le=64)
 
     @model_validator(mode="after")

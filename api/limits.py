@@ -24,7 +24,7 @@ BODY_BYTES_OF: Final[Sequence[tuple[str, int]]] = (
     ("/peer/v1/", 64 * MIB),  # an exchange carries several envelopes of at most 16 MiB
     ("/codec/", 8 * MIB),  # Temporal's own limit for one message is 4 MiB
     ("/api/v1/spaces/", 16 * MIB),  # processes, answers, log lines; packages go to the object store
-    ("/api/v1/machine/", 4 * MIB),
+    ("/api/v1/machine/", 8 * MIB),  # an outcome: 1 MiB of outputs, each character up to six bytes of JSON
 )
 MAX_COUNTED_CALLERS: Final = 10_000
 

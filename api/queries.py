@@ -28,11 +28,11 @@ from waybill.domain.releases import Release
 from waybill.domain.spaces import Environment
 from waybill.domain.tasks import Carrier, Task
 from waybill.domain.trusts import Trust
-from waybill.domain.variables import ValueType, Variable
+from waybill.domain.values import is_sealed
+from waybill.domain.variables import Variable
 from waybill.ports import Page, Ports, R
 
 M = TypeVar("M", bound=BaseModel)
-_SECRET_TYPES = frozenset({ValueType.SECRET, ValueType.CERTIFICATE, ValueType.ACCOUNT})
 
 
 def listing(page: Page, shape: Callable[[Any], M]) -> Listing[M]:
@@ -92,7 +92,7 @@ def project_view(here: Here, project: str, *, limit: int = 20) -> ProjectViewSha
 
 def variable(row: Variable) -> VariableShape:
     """The variable as people may see it: of a secret only that it is set."""
-    is_secret = row.type in _SECRET_TYPES
+    is_secret = is_sealed(row.type)
     return VariableShape.model_validate(
         {
             **{name: getattr(row, name) for name in ("id", "name", "type", "scope", "template", "origin", "revision")},

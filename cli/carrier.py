@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """``waybill carrier | receipt | bundle | audit …``: what a person carries, what came home, and how it is checked."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
-from cyclopts import App
+from cyclopts import Parameter
 
 from cli.bundle_file import inspect_file, verify_file
 from cli.client import items, tls_context
-from cli.exits import Exit
-from cli.output import human_bytes, say, show_many, show_one
+from cli.exits import Exit, exit_of
+from cli.files import write_bytes
+from cli.help_page import noun
+from cli.output import human_bytes, print_json, say, show_many, show_one
 from cli.package import upload
-from cli.session import CURRENT, connect
+from cli.parameters import Limit, Timeout, TrustName
+from cli.session import connect
 from cli.waiting import follow
 from waybill.errors import UnavailableError, WaybillError
 
-carrier_app = App(name="carrier", help="Carrier files: everything for a Remote Space in one file, in both directions.")
-receipt_app = App(name="receipt", help="Signed receipts.")
-bundle_app = App(name="bundle", help="Carrier files without a server: look inside, verify.")
-audit_app = App(name="audit", help="The hash-linked log of the Space.")
+carrier_app = noun("carrier", "Carrier files: all for a Remote Space in one file.")
+receipt_app = noun("receipt", "Signed receipts.")
+bundle_app = noun("bundle", "Carrier files without a server: look inside, verify.")
+audit_app = noun("audit", "The hash-linked log of the Space.")
+
+CarrierFile = Annotated[Path, Parameter(help="The carrier file.")]
 
 _CARRIER = ("direction", "state", "size_bytes", "sha256", "summary", "id")
 _RECEIPT = (
@@ -29,8 +33,12 @@ _RECEIPT = (
 
 
 @carrier_app.command(name="export")
-def carrier_export(*, trust: str, out: Path, timeout: float = 3600) -> None:
-    """Write all that waits for a Remote Space into one carrier file: bundles with their packages, receipts, identities.
+def carrier_export(
+    *, trust: TrustName, out: Annotated[Path, Parameter(help="The file to write; it must not exist.")], timeout: Timeout = 3600
+) -> None:
+    """Write all that waits for a Remote Space into one file.
+
+    Bundles with their packages, receipts, identities.
 
     Example: waybill carrier export --trust vault --out to-vault.wbc
     """
@@ -50,27 +58,32 @@ def carrier_export(*, trust: str, out: Path, timeout: float = 3600) -> None:
 
 
 @carrier_app.command(name="import")
-def carrier_import(file: Path, /, *, timeout: float = 3600) -> None:
-    """Take in a carrier FILE that somebody brought. Nothing of it is stored before its signed index verifies.
+def carrier_import(file: CarrierFile, /, *, timeout: Timeout = 3600) -> None:
+    """Take in a carrier file that somebody brought.
+
+    Nothing of it is stored before its signed index verifies; exit 6 when it does not.
 
     Example: waybill carrier import to-vault.wbc
     """
     with connect() as client:
-        upload(client, file, {"purpose": "carrier", "filename": file.name}, timeout=timeout)
-        if not CURRENT.echoed:
+        uploaded = upload(client, file, {"purpose": "carrier", "filename": file.name}, timeout=timeout)
+        if uploaded.upload_id is None:
             raise WaybillError("record.conflict", "these bytes were uploaded before; see: waybill carrier list", field="file", found=file)
-        made = client.post(client.space_path("/carriers/imports"), {"upload_id": CURRENT.echoed[-1]}, idempotent=True)
+        made = client.post(client.space_path("/carriers/imports"), {"upload_id": uploaded.upload_id}, idempotent=True)
         task, code = follow(client, made["task"], wait=True, timeout_seconds=timeout)
         found = client.get(client.space_path(f"/carriers/{made['carrier']['id']}"))
         show_one(found, fields=_CARRIER)
-    if code == Exit.UNSUCCESSFUL and str(task.get("code") or "").split(".")[0] in {"signature", "carrier", "envelope", "trust"}:
+    if code == Exit.UNSUCCESSFUL and exit_of(str(task.get("code") or ""), None) == Exit.VERIFICATION:
         code = Exit.VERIFICATION
     raise SystemExit(int(code))
 
 
 @carrier_app.command(name="list")
-def carrier_list(*, limit: int = 50) -> None:
-    """List carrier files, newest first."""
+def carrier_list(*, limit: Limit = 50) -> None:
+    """List carrier files, newest first.
+
+    Example: waybill carrier list
+    """
     with connect() as client:
         show_many(
             items(client, client.space_path("/carriers"), limit=limit),
@@ -80,8 +93,13 @@ def carrier_list(*, limit: int = 50) -> None:
 
 
 @receipt_app.command(name="list")
-def receipt_list(*, limit: int = 100) -> None:
-    """List receipts, newest first; quarantined ones show why they were not applied."""
+def receipt_list(*, limit: Limit = 100) -> None:
+    """List receipts, newest first.
+
+    Quarantined ones show why they were not applied.
+
+    Example: waybill receipt list
+    """
     with connect() as client:
         show_many(
             items(client, client.space_path("/receipts"), limit=limit),
@@ -91,31 +109,57 @@ def receipt_list(*, limit: int = 100) -> None:
 
 
 @receipt_app.command(name="show")
-def receipt_show(receipt: str, /, *, out: Path | None = None) -> None:
-    """Show a receipt; with --out also write its signed envelope, which any DSSE tool can check."""
+def receipt_show(
+    receipt: Annotated[str, Parameter(help="The receipt's id.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="Write its signed envelope to this file; any DSSE tool can check it.")] = None,
+) -> None:
+    """Show a receipt, or write its signed envelope.
+
+    Example: waybill receipt show rcp_0123456789abcdef0123456789abcdef --out receipt.json
+    """
     with connect() as client:
         if out is not None:
-            out.write_bytes(client.fetch_bytes(client.space_path(f"/receipts/{receipt}/document")))
+            write_bytes(out, client.fetch_bytes(client.space_path(f"/receipts/{receipt}/document")))
             say(f"wrote {out}")
         show_one(client.get(client.space_path(f"/receipts/{receipt}")), fields=_RECEIPT)
 
 
 @bundle_app.command(name="inspect")
-def bundle_inspect(file: Path, /) -> None:
-    """Show what a carrier FILE holds, with no server: signer, releases, packages, values asked for. No secret can be seen.
+def bundle_inspect(file: CarrierFile, /) -> None:
+    """Show what a carrier file says that it holds.
+
+    Signer, releases, packages, values asked for; it needs no server, proves nothing, and no secret can be seen.
 
     Example: waybill bundle inspect to-vault.wbc
     """
     show_one(
         inspect_file(file),
-        fields=("sender_space_id", "signer_fingerprint", "set_id", "volume", "envelopes", "releases", "blobs"),
+        fields=(
+            "verified",
+            "sender_space_id",
+            "target_space_id",
+            "signer_fingerprint",
+            "created_at",
+            "volume",
+            "envelopes",
+            "releases",
+            "deliveries",
+            "blobs",
+        ),
         name="set_id",
     )
+    say(f"nothing of this was verified; do that with: waybill bundle verify {file} --identity FILE")
 
 
 @bundle_app.command(name="verify")
-def bundle_verify(file: Path, /, *, identity: Path) -> None:
-    """Check every signature and every byte of a carrier FILE against the sender's IDENTITY file, with no server; exit 6 when anything is wrong.
+def bundle_verify(
+    file: CarrierFile, /, *, identity: Annotated[Path, Parameter(help="The identity file of the sender, from somebody you trust.")]
+) -> None:
+    """Check every signature and byte of a carrier file.
+
+    It needs no server; exit 6 when anything is wrong.
 
     Example: waybill bundle verify to-vault.wbc --identity devtest.identity.json
     """
@@ -125,8 +169,11 @@ def bundle_verify(file: Path, /, *, identity: Path) -> None:
 
 
 @audit_app.command(name="list")
-def audit_list(*, limit: int = 100) -> None:
-    """List the audit log, newest first."""
+def audit_list(*, limit: Limit = 100) -> None:
+    """List the audit log, newest first.
+
+    Example: waybill audit list --limit 20
+    """
     with connect() as client:
         show_many(
             items(client, client.space_path("/audit"), limit=limit),
@@ -138,17 +185,23 @@ def audit_list(*, limit: int = 100) -> None:
 
 @audit_app.command(name="verify")
 def audit_verify() -> None:
-    """Check that each entry of the log follows from the one before."""
+    """Check that each entry follows from the one before.
+
+    Example: waybill audit verify
+    """
     with connect() as client:
         found: dict[str, Any] = client.get(client.space_path("/audit/verification"))
         say("the chain is intact")
         show_one(found, fields=("entries",), name="entries")
 
 
-def api_get(path: str, /) -> None:
-    """Print the JSON answer to GET PATH, signed in as you are. Example: waybill api /api/v1/spaces"""
+def api_get(path: Annotated[str, Parameter(help="A path of the API, such as /api/v1/spaces.")], /) -> None:
+    """Print the API's JSON answer to GET PATH.
+
+    Example: waybill api /api/v1/spaces
+    """
     with connect() as client:
-        print(json.dumps(client.get(path), indent=2, ensure_ascii=False))
+        print_json(client.get(path))
 
 
 def _fetch(url: str, out: Path, *, size: int, ca: str | None) -> None:
@@ -164,6 +217,8 @@ def _fetch(url: str, out: Path, *, size: int, ca: str | None) -> None:
                 done += len(piece)
     except httpx2.HTTPError as error:
         raise UnavailableError("transfer.interrupted", f"the download broke off: {error}", field="carrier") from error
+    except OSError as error:
+        raise WaybillError("cli.usage", f"{partial} cannot be written: {error.strerror}", field="--out") from error
     if done != size:
         raise UnavailableError("transfer.interrupted", "the download is incomplete", field="carrier", expected=size, found=done)
     partial.replace(out)

@@ -4,12 +4,12 @@
 It never imports the workflow engine, and it never retries a request that may have had an effect without its Idempotency-Key.
 """
 
-import json
 import ssl
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, urlsplit
 
 import httpx2
 
@@ -17,6 +17,7 @@ from cli.profile import Profile
 from waybill.errors import CODES, UnavailableError, WaybillError
 
 TIMEOUT_SECONDS = 60.0
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ApiError(WaybillError):
@@ -38,16 +39,25 @@ class ApiError(WaybillError):
 
 
 class Client:
-    """One site, as one caller. Paths begin with ``/api/v1``; ``space_path`` puts the Space in front."""
+    """One site, as one caller. Paths begin with ``/api/v1``; ``space_path`` puts the Space in front.
 
-    def __init__(self, profile: Profile) -> None:
+    Without a token it keeps the session cookie of a sign-in, and says where it comes from as a browser does.
+    """
+
+    def __init__(self, profile: Profile, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.profile = profile
-        headers = (
-            {"Authorization": f"Bearer {profile.token}", "User-Agent": "waybill-cli"} if profile.token else {"User-Agent": "waybill-cli"}
-        )
-        self._http = httpx2.Client(
-            base_url=profile.url, headers=headers, verify=_tls(profile.ca), timeout=TIMEOUT_SECONDS, follow_redirects=False
-        )
+        _refuse_clear_text(profile.url)
+        who = {"Authorization": f"Bearer {profile.token}"} if profile.token else {"Origin": profile.url}
+        try:
+            self._http = httpx2.Client(
+                base_url=profile.url,
+                headers={"User-Agent": "waybill-cli", **who},
+                verify=tls_context(profile.ca),
+                timeout=timeout_seconds,
+                follow_redirects=False,
+            )
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise WaybillError("cli.usage", "the address of the site is not a URL", field="url", found=profile.url) from error
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +68,10 @@ class Client:
     def space_path(self, path: str) -> str:
         """``path`` under the chosen Space. Raises WaybillError cli.usage when none is chosen."""
         if not self.profile.space:
-            raise WaybillError("cli.usage", "no Space is chosen: give --space, or set WAYBILL_SPACE", field="--space")
-        return f"/api/v1/spaces/{self.profile.space}{path}"
+            raise WaybillError(
+                "cli.usage", "no Space is chosen: give --space, or choose one with: waybill space use SPACE", field="--space"
+            )
+        return f"/api/v1/spaces/{quote(self.profile.space, safe='')}{path}"
 
     def get(self, path: str, **query: object) -> Any:
         """The answer's JSON."""
@@ -68,7 +80,7 @@ class Client:
     def get_tagged(self, path: str) -> tuple[Any, str]:
         """The answer's JSON and its ETag, for a change that follows."""
         answer = self._send("GET", path)
-        return answer.json(), answer.headers.get("ETag", "")
+        return _parsed(answer), answer.headers.get("ETag", "")
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotent: bool = False, etag: str | None = None) -> Any:
         """The answer's JSON. ``idempotent`` sends a fresh Idempotency-Key and repeats the request once when the connection broke."""
@@ -94,35 +106,19 @@ class Client:
         """It is gone."""
         self._send("DELETE", path, headers={"If-Match": etag} if etag else {})
 
-    def send_bytes(self, path: str, content: bytes, *, media_type: str) -> Any:
-        """The answer's JSON to a raw body."""
-        return self._json("POST", path, content=content, headers={"Content-Type": media_type})
-
     def fetch_bytes(self, path: str) -> bytes:
         """A whole small document."""
         return self._send("GET", path).content
 
-    def events(self, path: str, *, after: int) -> Iterator[tuple[str, str, Any]]:
-        """(event, id, data) of a stream of server-sent events that goes on after line ``after``, until the server ends it."""
-        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(after)} if after else {})}
-        try:
-            with self._http.stream("GET", path, headers=headers, timeout=httpx2.Timeout(TIMEOUT_SECONDS, read=None)) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                    _raise_problem(answer)
-                yield from _parse_events(answer.iter_lines())
-        except httpx2.HTTPError as error:
-            raise _unavailable(self.profile.url, error) from error
-
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         answer = self._send(method, path, **arguments)
-        return answer.json() if answer.content else None
+        return _parsed(answer) if answer.content else None
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx2.Response:
         try:
             answer = self._http.request(method, path, **arguments)
-        except httpx2.HTTPError as error:
-            raise _unavailable(self.profile.url, error) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise _unanswered(self.profile.url, error) from error
         if answer.status_code >= 300:
             _raise_problem(answer)
         return answer
@@ -146,26 +142,28 @@ def tls_context(ca: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
-        raise WaybillError("settings.invalid", "the certificate authority file cannot be read", field="ca", found=ca) from error
+        raise WaybillError("settings.invalid", "the certificate authority file cannot be read", field="--ca", found=ca) from error
 
 
-def _tls(ca: str | None) -> ssl.SSLContext:
-    return tls_context(ca)
+def _refuse_clear_text(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, scheme = parts.hostname, parts.scheme
+    except ValueError:
+        host, scheme = None, ""
+    if scheme not in {"http", "https"} or not host:
+        raise WaybillError("cli.usage", "the address of the site must be a URL that begins with https://", field="url", found=url)
+    if scheme == "http" and host not in LOOPBACK:
+        raise WaybillError("cli.usage", "over http:// your password and key would travel in clear; use https://", field="url", found=url)
 
 
-def _parse_events(lines: Iterator[str]) -> Iterator[tuple[str, str, Any]]:
-    event, event_id, data = "message", "", list[str]()
-    for line in lines:
-        if not line:
-            if data:
-                yield event, event_id, json.loads("\n".join(data))
-            event, data = "message", []
-        elif line.startswith("event:"):
-            event = line[6:].strip()
-        elif line.startswith("id:"):
-            event_id = line[3:].strip()
-        elif line.startswith("data:"):
-            data.append(line[5:].removeprefix(" "))
+def _parsed(answer: httpx2.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise WaybillError(
+            "settings.invalid", "that address answers, but not as a Waybill site does", field="url", found=str(answer.url)
+        ) from error
 
 
 def _raise_problem(answer: httpx2.Response) -> None:
@@ -176,5 +174,11 @@ def _raise_problem(answer: httpx2.Response) -> None:
     raise ApiError(body if isinstance(body, dict) else {}, answer.status_code)
 
 
-def _unavailable(url: str, error: httpx2.HTTPError) -> UnavailableError:
-    return UnavailableError("peer.unavailable", f"{url} does not answer ({type(error).__name__}: {error})", field="url")
+def _unanswered(url: str, error: Exception) -> WaybillError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return WaybillError(
+            "settings.invalid",
+            f"the certificate of {url} is not from an authority that this machine trusts; give --ca FILE or set WAYBILL_CA",
+            field="--ca",
+        )
+    return UnavailableError("cli.unreachable", f"{url} does not answer ({type(error).__name__}: {error})", field="url")

@@ -1,40 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """``waybill deployment | dashboard …``: deploying a release here, and what runs where."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import Parameter
 
 from cli.client import items
-from cli.output import chosen_format, say, show_many, show_one
-from cli.session import connect
+from cli.exits import Exit
+from cli.help_page import noun
+from cli.output import chosen_format, heading, say, show_many, show_one
+from cli.parameters import DeploymentId, EnvironmentName, Limit, ProjectName, ReleaseVersion, TenantOption, Timeout, Wait
+from cli.session import again, connect
 from cli.waiting import follow
 
-deployment_app = App(name="deployment", help="Deployments in this Space.")
+deployment_app = noun("deployment", "Deployments in this Space.")
 
 _DEPLOYMENT = ("project_name", "release_version", "environment_name", "state", "started_at", "finished_at", "code", "message", "id")
 
 
 @deployment_app.command(name="start")
 def deployment_start(
-    project: str, version: str, /, *, to: str, tenant: str | None = None, wait: bool = True, timeout: float = 3600
+    project: ProjectName,
+    version: ReleaseVersion,
+    /,
+    *,
+    to: EnvironmentName,
+    tenant: TenantOption = None,
+    wait: Wait = True,
+    timeout: Timeout = 3600,
 ) -> None:
-    """Deploy a release to an environment of this Space, local or imported alike.
+    """Deploy a release to an environment, local or imported alike.
 
-    Example: waybill deployment start storefront 1.0.0 --to Test --wait
+    Exit 8 when it fails, or when a step was interrupted and waits for a decision.
+
+    Example: waybill deployment start storefront 1.0.0 --to Test
     """
     body = {"project": project, "release": version, "environment": to, "tenant": tenant}
     with connect() as client:
         made = client.post(client.space_path("/deployments"), body, idempotent=True)
-        _, code = follow(client, made["task"], wait=wait, timeout_seconds=timeout, until_waiting=True)
+        task, code = follow(client, made["task"], wait=wait, timeout_seconds=timeout, until_waiting=True)
         found = client.get(client.space_path(f"/deployments/{made['deployment']['id']}"))
+        if task["state"] == "waiting":
+            code = Exit.UNSUCCESSFUL
+            say(f"see its runs with: {again('deployment', 'show', made['deployment']['id'])}")
+            say("then decide with: waybill deployment decide DEPLOYMENT RUN retry|fail")
         show_one({**found["deployment"], "runs": found["runs"]}, fields=_DEPLOYMENT)
     raise SystemExit(int(code))
 
 
 @deployment_app.command(name="check")
-def deployment_check(project: str, version: str, /, *, to: str, tenant: str | None = None) -> None:
-    """Show what is missing before a deployment could start; exit 5 when something is."""
+def deployment_check(project: ProjectName, version: ReleaseVersion, /, *, to: EnvironmentName, tenant: TenantOption = None) -> None:
+    """Show what is missing before a deployment could start; exit 5 when something is.
+
+    Example: waybill deployment check storefront 1.0.0 --to Test
+    """
     with connect() as client:
         found = client.post(
             client.space_path("/deployments/check"), {"project": project, "release": version, "environment": to, "tenant": tenant}
@@ -42,12 +61,15 @@ def deployment_check(project: str, version: str, /, *, to: str, tenant: str | No
         show_many(
             found["blockers"], columns=("code", "subject", "environment", "tenant", "message"), name="code", empty="nothing is missing"
         )
-    raise SystemExit(0 if found["ready"] else 5)
+    raise SystemExit(int(Exit.OK if found["ready"] else Exit.REFUSED))
 
 
 @deployment_app.command(name="list")
-def deployment_list(*, limit: int = 50) -> None:
-    """List deployments, newest first."""
+def deployment_list(*, limit: Limit = 50) -> None:
+    """List deployments, newest first.
+
+    Example: waybill deployment list
+    """
     with connect() as client:
         show_many(
             items(client, client.space_path("/deployments"), limit=limit),
@@ -57,22 +79,33 @@ def deployment_list(*, limit: int = 50) -> None:
 
 
 @deployment_app.command(name="show")
-def deployment_show(deployment: str, /) -> None:
-    """Show a deployment and every run of its steps."""
+def deployment_show(deployment: DeploymentId, /) -> None:
+    """Show a deployment and every run of its steps.
+
+    Example: waybill deployment show dep_0123456789abcdef0123456789abcdef
+    """
     with connect() as client:
         found = client.get(client.space_path(f"/deployments/{deployment}"))
     if chosen_format() == "json":
         show_one(found, fields=())
         return
     show_one(found["deployment"], fields=_DEPLOYMENT)
+    if chosen_format() == "name":
+        return
+    heading("")
     show_many(found["runs"], columns=("position", "action_name", "attempt", "state", "code", "message", "id"), empty="no step has run")
 
 
 @deployment_app.command(name="decide")
-def deployment_decide(deployment: str, run: str, verdict: Literal["retry", "fail"], /) -> None:
-    """Decide about a step that was interrupted: run it again, or let the deployment fail.
+def deployment_decide(
+    deployment: DeploymentId,
+    run: Annotated[str, Parameter(help="The interrupted run, as waybill deployment show lists it.")],
+    verdict: Annotated[Literal["retry", "fail"], Parameter(help="Run it again, or let the deployment fail.")],
+    /,
+) -> None:
+    """Decide about a step that was interrupted.
 
-    Example: waybill deployment decide dep_… run_… retry
+    Example: waybill deployment decide dep_0123456789abcdef run_0123456789abcdef retry
     """
     with connect() as client:
         made = client.post(client.space_path(f"/deployments/{deployment}/steps/{run}/decision"), {"verdict": verdict}, idempotent=True)
@@ -80,7 +113,7 @@ def deployment_decide(deployment: str, run: str, verdict: Literal["retry", "fail
 
 
 def dashboard() -> None:
-    """Show projects by environments: release and state of each, remote ones as their receipts prove.
+    """Show what runs where, remote Spaces as receipts prove.
 
     Example: waybill dashboard
     """

@@ -19,7 +19,22 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+MEANINGS = {
+    Exit.OK: "done",
+    Exit.FAILURE: "failure: the site does not answer, or something broke",
+    Exit.USAGE: "usage: the command or a value in it is wrong",
+    Exit.CONFIGURATION: "configuration or sign-in",
+    Exit.NOT_FOUND: "not found",
+    Exit.REFUSED: "refused: right, lifecycle, block, conflict",
+    Exit.VERIFICATION: "verification failed: signature, hash, trust, damaged file",
+    Exit.TIMED_OUT: "waited too long; what was started goes on",
+    Exit.UNSUCCESSFUL: "ended unsuccessfully, or waits for somebody's decision about a fault",
+    Exit.INTERRUPTED: "interrupted; what was started goes on",
+}
+
 _VERIFICATION_AREAS = {"signature", "envelope", "payload", "carrier", "attachment", "secret", "suite"}
+_USAGE_AREAS = {"request", "cursor"}
+_USAGE_CODES = {"cli.usage", "package.coordinate_invalid", "package.digest_unsupported"}
 _VERIFICATION_CODES = {
     "package.hash_mismatch",
     "package.size_exceeded",
@@ -43,7 +58,7 @@ def exit_of(code: str, http_status: int | None) -> Exit:
     area = code.split(".", 1)[0]
     if area in _VERIFICATION_AREAS or code in _VERIFICATION_CODES:
         return Exit.VERIFICATION
-    if code == "cli.usage":
+    if area in _USAGE_AREAS or code in _USAGE_CODES:
         return Exit.USAGE
     if area in {"authn", "settings"}:
         return Exit.CONFIGURATION

@@ -1,30 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """``waybill project | process | variable | lifecycle …``: what is released, how, with which values, and in which order."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from cli import completing
 from cli.client import Client
-from cli.output import say, show_many, show_one
-from cli.session import connect
+from cli.files import read_json
+from cli.help_page import noun
+from cli.output import print_json, say, show_many, show_one
+from cli.parameters import LifecycleOption, ProjectName, Value, ValueFile, ValueStdin
+from cli.session import confirm, connect
 from cli.sign_in import read_value
-from waybill.errors import FormatError, WaybillError
+from waybill.errors import WaybillError
 
-project_app = App(name="project", help="Projects, own and remote ones.")
-process_app = App(name="process", help="The steps of a project.")
-variable_app = App(name="variable", help="Values, secrets and templates of a project.")
-lifecycle_app = App(name="lifecycle", help="The order in which releases may move.")
+project_app = noun("project", "Projects, own and remote ones.")
+process_app = noun("process", "The steps of a project.")
+variable_app = noun("variable", "Values, secrets and templates of a project.")
+lifecycle_app = noun("lifecycle", "The order in which releases may move.")
 
 ValueTypeName = Literal["text", "multiline", "number", "boolean", "choice", "secret", "certificate", "account"]
+ValueKind = Annotated[ValueTypeName, Parameter(help="The type of the value.")]
+VariableName = Annotated[str, Parameter(help="The name of the variable.")]
+Group = Annotated[str, Parameter(help="The group that it is listed under.")]
+
 _PROJECT = ("slug", "name", "group", "owner_name", "lifecycle_id", "id")
 
 
 @project_app.command(name="list")
 def project_list() -> None:
-    """List projects; remote ones show their owner."""
+    """List projects; remote ones show their owner.
+
+    Example: waybill project list
+    """
     with connect() as client:
         show_many(
             client.get(client.space_path("/projects"))["items"],
@@ -35,8 +45,13 @@ def project_list() -> None:
 
 
 @project_app.command(name="create")
-def project_create(name: str, /, *, lifecycle: str | None = None, group: str = "") -> None:
-    """Make a project. Example: waybill project create Storefront --lifecycle standard"""
+def project_create(
+    name: Annotated[str, Parameter(help="What people call it.")], /, *, lifecycle: LifecycleOption = None, group: Group = ""
+) -> None:
+    """Make a project.
+
+    Example: waybill project create Storefront --lifecycle standard
+    """
     with connect() as client:
         show_one(
             client.post(client.space_path("/projects"), {"name": name, "lifecycle": lifecycle, "group": group}),
@@ -46,8 +61,18 @@ def project_create(name: str, /, *, lifecycle: str | None = None, group: str = "
 
 
 @project_app.command(name="change")
-def project_change(project: str, /, *, name: str | None = None, lifecycle: str | None = None, group: str | None = None) -> None:
-    """Change a project's name, lifecycle or group; of a remote project only the lifecycle."""
+def project_change(
+    project: ProjectName,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="Its new name.")] = None,
+    lifecycle: LifecycleOption = None,
+    group: Annotated[str | None, Parameter(help="The group that it is listed under.")] = None,
+) -> None:
+    """Change name, lifecycle or group; of a remote project only the lifecycle.
+
+    Example: waybill project change storefront --lifecycle standard
+    """
     body = {key: value for key, value in {"name": name, "lifecycle": lifecycle, "group": group}.items() if value is not None}
     with connect() as client:
         path = client.space_path(f"/projects/{project}")
@@ -56,16 +81,22 @@ def project_change(project: str, /, *, name: str | None = None, lifecycle: str |
 
 
 @process_app.command(name="show")
-def process_show(project: str, /) -> None:
-    """Print the process as JSON, in the form that `process set` takes."""
+def process_show(project: ProjectName, /) -> None:
+    """Print the process as JSON, as process set takes it.
+
+    Example: waybill process show storefront > process.json
+    """
     with connect() as client:
         found = client.get(client.space_path(f"/projects/{project}/process"))
-    print(json.dumps({"actions": found["actions"]}, indent=2, ensure_ascii=False))
+    print_json({"actions": found["actions"]})
 
 
 @process_app.command(name="set")
-def process_set(project: str, file: Path, /) -> None:
-    """Replace the process by the JSON FILE, after checking every input. Example: waybill process set storefront process.json"""
+def process_set(project: ProjectName, file: Annotated[Path, Parameter(help="The process as JSON.")], /) -> None:
+    """Replace the process, after checking every input.
+
+    Example: waybill process set storefront process.json
+    """
     body = read_json(file)
     with connect() as client:
         path = client.space_path(f"/projects/{project}/process")
@@ -77,8 +108,11 @@ def process_set(project: str, file: Path, /) -> None:
 
 
 @variable_app.command(name="list")
-def variable_list(project: str, /) -> None:
-    """List a project's values; of a secret only whether it is set."""
+def variable_list(project: ProjectName, /) -> None:
+    """List a project's values; of a secret only whether it is set.
+
+    Example: waybill variable list storefront
+    """
     with connect() as client:
         show_many(
             client.get(client.space_path(f"/projects/{project}/variables"))["items"],
@@ -90,20 +124,24 @@ def variable_list(project: str, /) -> None:
 
 @variable_app.command(name="set")
 def variable_set(
-    project: str,
-    name: str,
+    project: ProjectName,
+    name: VariableName,
     /,
     *,
-    value: str | None = None,
-    value_file: Path | None = None,
-    value_stdin: bool = False,
-    type: ValueTypeName = "text",
-    environment: Annotated[list[str] | None, Parameter(negative="")] = None,
-    tenant: Annotated[list[str] | None, Parameter(negative="")] = None,
-    channel: Annotated[list[str] | None, Parameter(negative="")] = None,
-    action: Annotated[list[str] | None, Parameter(negative="")] = None,
+    value: Value = None,
+    value_file: ValueFile = None,
+    value_stdin: ValueStdin = False,
+    type: ValueKind = "text",
+    environment: Annotated[
+        list[str] | None, Parameter(help="Only in this environment; may be repeated.", completer=completing.environments)
+    ] = None,
+    tenant: Annotated[list[str] | None, Parameter(help="Only for this tenant; may be repeated.", completer=completing.tenants)] = None,
+    channel: Annotated[list[str] | None, Parameter(help="Only in this channel; may be repeated.")] = None,
+    action: Annotated[list[str] | None, Parameter(help="Only for this action; may be repeated.")] = None,
 ) -> None:
-    """Set a value, for everywhere or for a scope. A secret comes from a file or standard input, never from a flag.
+    """Set a value, for everywhere or for a scope.
+
+    A secret comes from a file or standard input, never from a flag.
 
     Example: waybill variable set storefront ApiKey --type secret --value-stdin < key.txt
     """
@@ -119,17 +157,17 @@ def variable_set(
 
 @variable_app.command(name="template")
 def variable_template(
-    project: str,
-    name: str,
+    project: ProjectName,
+    name: VariableName,
     /,
     *,
-    label: str,
-    help: str = "",
-    type: ValueTypeName = "text",
-    optional: bool = False,
-    default: str | None = None,
-    choice: Annotated[list[str] | None, Parameter(negative="")] = None,
-    per: Literal["environment", "tenant_environment"] = "environment",
+    label: Annotated[str, Parameter(help="What people are asked for.")],
+    help: Annotated[str, Parameter(help="A sentence that helps them.")] = "",
+    type: ValueKind = "text",
+    optional: Annotated[bool, Parameter(help="It may stay without a value.")] = False,
+    default: Annotated[str | None, Parameter(help="The value when nobody gives one.")] = None,
+    choice: Annotated[list[str] | None, Parameter(help="One of the values to choose from; may be repeated.")] = None,
+    per: Annotated[Literal["environment", "tenant_environment"], Parameter(help="What each value belongs to.")] = "environment",
 ) -> None:
     """Declare a value that whoever deploys must give.
 
@@ -141,20 +179,27 @@ def variable_template(
 
 
 @variable_app.command(name="delete")
-def variable_delete(project: str, variable: str, /) -> None:
-    """Delete the variable with this id."""
+def variable_delete(project: ProjectName, variable: Annotated[str, Parameter(help="The variable's id.")], /) -> None:
+    """Delete a variable.
+
+    Example: waybill variable delete storefront var_0123456789abcdef0123456789abcdef
+    """
     with connect() as client:
         rows = client.get(client.space_path(f"/projects/{project}/variables"))["items"]
         row = next((row for row in rows if variable == row["id"]), None)
         if row is None:
             raise WaybillError("record.absent", f"{project} has no variable with this id", field="variable", found=variable)
+        confirm(f"{row['name']} and its value are gone then", typed=row["name"])
         client.delete(client.space_path(f"/projects/{project}/variables/{row['id']}"), etag=f'"{row["revision"]}"')
     say(f"deleted {row['name']}")
 
 
 @lifecycle_app.command(name="list")
 def lifecycle_list() -> None:
-    """List lifecycles."""
+    """List lifecycles.
+
+    Example: waybill lifecycle list
+    """
     with connect() as client:
         rows = client.get(client.space_path("/lifecycles"))["items"]
     for row in rows:
@@ -168,8 +213,13 @@ def lifecycle_list() -> None:
 
 
 @lifecycle_app.command(name="create")
-def lifecycle_create(name: str, /, *, phase: Annotated[list[str], Parameter(negative="")]) -> None:
-    """Make a lifecycle; each --phase is NAME=MEMBER[,MEMBER…], a member being an environment or a Remote Space.
+def lifecycle_create(
+    name: Annotated[str, Parameter(help="What people call it.")],
+    /,
+    *,
+    phase: Annotated[list[str], Parameter(help="NAME=MEMBER[,MEMBER]; a member is an environment or a Remote Space; repeated in order.")],
+) -> None:
+    """Make a lifecycle, phase by phase.
 
     Example: waybill lifecycle create Standard --phase Test=Test --phase Production=Prod
     """
@@ -182,19 +232,9 @@ def lifecycle_create(name: str, /, *, phase: Annotated[list[str], Parameter(nega
     with connect() as client:
         show_one(
             client.post(client.space_path("/lifecycles"), {"name": name, "phases": phases}),
-            fields=("slug", "name", "phases", "id"),
+            fields=("slug", "name", "id"),
             name="slug",
         )
-
-
-def read_json(file: Path) -> Any:
-    """The JSON in ``file``. Raises FormatError request.malformed with line and column."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise FormatError("request.malformed", f"{file} is not JSON: {error}", field=str(file)) from error
-    except OSError as error:
-        raise WaybillError("cli.usage", f"{file} cannot be read: {error.strerror}", field="file") from error
 
 
 def show_variable(row: dict[str, Any]) -> None:

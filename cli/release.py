@@ -3,17 +3,21 @@
 
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from cli import completing
 from cli.client import items
-from cli.exits import Exit
+from cli.help_page import noun
 from cli.output import human_bytes, show_many, show_one
+from cli.parameters import Limit, ProjectName, ProjectOption, PromotionId, ReleaseVersion, Timeout, TrustName, Wait
 from cli.session import connect
 from cli.waiting import follow
 from waybill.errors import WaybillError
 
-release_app = App(name="release", help="Frozen releases.")
-promotion_app = App(name="promotion", help="Releases on their way to Remote Spaces.")
+release_app = noun("release", "Frozen releases.")
+promotion_app = noun("promotion", "Releases on their way to Remote Spaces.")
+
+ReleaseName = Annotated[str, Parameter(help="The release, by version with --project, or by id.", completer=completing.versions)]
 
 _RELEASE = ("release_version", "project_name", "release_sha256", "frozen_at", "blocked_reason", "notes", "id")
 _PROMOTION = (
@@ -23,21 +27,19 @@ _PROMOTION = (
 
 @release_app.command(name="create")
 def release_create(
-    project: str,
-    version: str,
+    project: ProjectName,
+    version: Annotated[str, Parameter(help="The new version, such as 1.1.0.")],
     /,
     *,
-    notes: str = "",
-    channel: str = "Default",
-    package: Annotated[list[str] | None, Parameter(negative="")] = None,
+    notes: Annotated[str, Parameter(help="What is new, for people.")] = "",
+    channel: Annotated[str, Parameter(help="The channel of the release.")] = "Default",
+    package: Annotated[
+        list[str] | None, Parameter(help="NAME=VERSION for a package reference of the process; the newest by default; may be repeated.")
+    ] = None,
 ) -> None:
-    """Freeze a project as VERSION: process, values and exact packages, signed once.
+    """Freeze process, values and exact packages, signed once.
 
     Example: waybill release create storefront 1.1.0 --notes "New styles" --package styles=2.1.1
-
-    Parameters
-    ----------
-    package: NAME=VERSION for a package reference of the process; the newest by default.
     """
     body = {"project": project, "version": version, "channel": channel, "notes": notes, "packages": _packages(package)}
     with connect() as client:
@@ -45,8 +47,11 @@ def release_create(
 
 
 @release_app.command(name="list")
-def release_list(*, project: str | None = None, limit: int = 50) -> None:
-    """List releases, newest first."""
+def release_list(*, project: ProjectOption = None, limit: Limit = 50) -> None:
+    """List releases, newest first.
+
+    Example: waybill release list --project storefront
+    """
     with connect() as client:
         show_many(
             items(client, client.space_path("/releases"), limit=limit, project=project),
@@ -57,8 +62,11 @@ def release_list(*, project: str | None = None, limit: int = 50) -> None:
 
 
 @release_app.command(name="show")
-def release_show(release: str, /, *, project: str | None = None) -> None:
-    """Show what is frozen in a release."""
+def release_show(release: ReleaseName, /, *, project: ProjectOption = None) -> None:
+    """Show what is frozen in a release.
+
+    Example: waybill release show 1.0.0 --project storefront
+    """
     with connect() as client:
         found = client.get(client.space_path(f"/releases/{release}"), project=project)
         show_one(
@@ -69,36 +77,74 @@ def release_show(release: str, /, *, project: str | None = None) -> None:
 
 
 @release_app.command(name="diff")
-def release_diff(before: str, after: str, /, *, project: str | None = None) -> None:
-    """Compare two releases of one project. Example: waybill release diff 1.0.0 1.1.0 --project storefront"""
+def release_diff(before: ReleaseName, after: ReleaseName, /, *, project: ProjectOption = None) -> None:
+    """Compare two releases of one project.
+
+    Example: waybill release diff 1.0.0 1.1.0 --project storefront
+    """
     with connect() as client:
         found = client.get(client.space_path("/releases/diff"), before=before, after=after, project=project)
         show_many(found["changes"], columns=("kind", "name", "how", "before", "after"), name="name", empty="the releases are equal")
 
 
+@release_app.command(name="block")
+def release_block(
+    release: ReleaseName, /, *, reason: Annotated[str, Parameter(help="Why; everybody sees it.")], project: ProjectOption = None
+) -> None:
+    """Let no new deployment or promotion of a release start.
+
+    Example: waybill release block 1.0.0 --project storefront --reason "wrong prices"
+    """
+    with connect() as client:
+        found = client.get(client.space_path(f"/releases/{release}"), project=project)["release"]
+        path = client.space_path(f"/releases/{found['id']}/block")
+        show_one(client.put(path, {"reason": reason}, etag=f'"{found["revision"]}"'), fields=_RELEASE, name="id")
+
+
+@release_app.command(name="unblock")
+def release_unblock(release: ReleaseName, /, *, project: ProjectOption = None) -> None:
+    """Let a release be deployed and promoted again.
+
+    Example: waybill release unblock 1.0.0 --project storefront
+    """
+    with connect() as client:
+        found = client.get(client.space_path(f"/releases/{release}"), project=project)["release"]
+        client.delete(client.space_path(f"/releases/{found['id']}/block"), etag=f'"{found["revision"]}"')
+        show_one(client.get(client.space_path(f"/releases/{found['id']}"))["release"], fields=_RELEASE, name="id")
+
+
 @promotion_app.command(name="start")
 def promotion_start(
-    project: str, version: str, /, *, to: str, follow_days: int = 90, wait: bool = True, timeout: float = 1800, until_waiting: bool = True
+    project: ProjectName,
+    version: ReleaseVersion,
+    /,
+    *,
+    to: TrustName,
+    follow_days: Annotated[int, Parameter(help="For how many days the site waits for receipts.")] = 90,
+    wait: Wait = True,
+    to_the_end: Annotated[bool, Parameter(help="Follow on until its lifecycle there is complete, not only until it waits.")] = False,
+    timeout: Timeout = 1800,
 ) -> None:
-    """Send a release to a Remote Space. Starting the same promotion twice starts it once.
+    """Send a release to a Remote Space.
 
-    Example: waybill promotion start storefront 1.0.0 --to prod --wait
+    Starting the same promotion twice starts it once.
 
-    Parameters
-    ----------
-    until_waiting: stop following when it waits for the other side; with --no-until-waiting follow until its lifecycle there is complete.
+    Example: waybill promotion start storefront 1.0.0 --to prod
     """
     body = {"project": project, "release": version, "trust": to, "follow_days": follow_days}
     with connect() as client:
         made = client.post(client.space_path("/promotions"), body, idempotent=True)
-        _, code = follow(client, made["task"], wait=wait, timeout_seconds=timeout, until_waiting=until_waiting)
+        _, code = follow(client, made["task"], wait=wait, timeout_seconds=timeout, until_waiting=not to_the_end)
         show_one(client.get(client.space_path(f"/promotions/{made['promotion']['id']}")), fields=_PROMOTION)
     raise SystemExit(int(code))
 
 
 @promotion_app.command(name="list")
-def promotion_list(*, limit: int = 50) -> None:
-    """List promotions, newest first."""
+def promotion_list(*, limit: Limit = 50) -> None:
+    """List promotions, newest first.
+
+    Example: waybill promotion list
+    """
     with connect() as client:
         rows = items(client, client.space_path("/promotions"), limit=limit)
     for row in rows:
@@ -111,21 +157,45 @@ def promotion_list(*, limit: int = 50) -> None:
 
 
 @promotion_app.command(name="show")
-def promotion_show(promotion: str, /) -> None:
-    """Show a promotion and what its state rests on."""
+def promotion_show(promotion: PromotionId, /) -> None:
+    """Show a promotion and what its state rests on.
+
+    Example: waybill promotion show prm_0123456789abcdef0123456789abcdef
+    """
     with connect() as client:
         show_one(client.get(client.space_path(f"/promotions/{promotion}")), fields=_PROMOTION)
+
+
+@promotion_app.command(name="watch")
+def promotion_watch(promotion: PromotionId, /, *, timeout: Timeout = 3600) -> None:
+    """Follow a promotion until its lifecycle there is complete.
+
+    Ctrl-C only stops following.
+
+    Example: waybill promotion watch prm_0123456789abcdef0123456789abcdef
+    """
+    with connect() as client:
+        found = client.get(client.space_path(f"/promotions/{promotion}"))
+        task = client.get(client.space_path(f"/tasks/{found['task_id']}"))
+        _, code = follow(client, task, wait=True, timeout_seconds=timeout)
+        show_one(client.get(client.space_path(f"/promotions/{promotion}")), fields=_PROMOTION)
+    raise SystemExit(int(code))
 
 
 @promotion_app.command(name="cancel")
-def promotion_cancel(promotion: str, /) -> None:
-    """Cancel a promotion; before transport nothing of it reaches the other side."""
+def promotion_cancel(promotion: PromotionId, /) -> None:
+    """Cancel a promotion; exit 8 when it was too late.
+
+    Before transport nothing of it reaches the other side.
+
+    Example: waybill promotion cancel prm_0123456789abcdef0123456789abcdef
+    """
     with connect() as client:
         found = client.get(client.space_path(f"/promotions/{promotion}"))
         task = client.post(client.space_path(f"/tasks/{found['task_id']}/cancel"), {}, idempotent=True)
-        task, _ = follow(client, task, wait=True, timeout_seconds=60)
+        _, code = follow(client, task, wait=True, timeout_seconds=60, expected=frozenset({"cancelled"}))
         show_one(client.get(client.space_path(f"/promotions/{promotion}")), fields=_PROMOTION)
-        raise SystemExit(int(Exit.OK if task["state"] == "cancelled" else Exit.UNSUCCESSFUL))
+    raise SystemExit(int(code))
 
 
 def _packages(given: list[str] | None) -> dict[str, Any] | None:

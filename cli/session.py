@@ -2,11 +2,13 @@
 """What holds for one run of the command line: which site, which Space, whether to wait, whether to ask."""
 
 import os
+import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cli.client import Client
 from cli.profile import load_profile
+from waybill.errors import WaybillError
 
 
 @dataclass(slots=True)
@@ -19,7 +21,6 @@ class Session:
     ca: str | None = None
     yes: bool = False
     progress: str = "auto"
-    echoed: list[str] = field(default_factory=list)
 
 
 CURRENT = Session()
@@ -38,3 +39,24 @@ def authority() -> str | None:
 def may_ask() -> bool:
     """True when a person sits before this run and may be asked something."""
     return sys.stdin.isatty() and not os.environ.get("CI") and not CURRENT.yes
+
+
+def again(*command: str) -> str:
+    """``waybill`` with ``command``, at the same site and in the same Space as this run; to be pasted."""
+    flags = [("--profile", CURRENT.profile), ("--space", CURRENT.space), ("--url", CURRENT.url), ("--ca", CURRENT.ca)]
+    return shlex.join(["waybill", *(part for name, value in flags if value for part in (name, value)), *command])
+
+
+def confirm(question: str, *, typed: str) -> None:
+    """A person typed ``typed``, or ``--yes`` was given.
+
+    Raises:
+        WaybillError: cli.usage, when something else was typed, or nobody can be asked.
+    """
+    if CURRENT.yes:
+        return
+    if not may_ask():
+        raise WaybillError("cli.usage", "this cannot be undone and nobody can be asked here; add --yes", field="--yes")
+    print(f"{question}; type {typed} to go on: ", end="", file=sys.stderr, flush=True)
+    if input() != typed:
+        raise WaybillError("cli.usage", f"{typed} was not typed; nothing was changed", field="confirmation")

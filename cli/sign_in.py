@@ -6,89 +6,105 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx2
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from cli.client import ApiError, Client, tls_context
+from cli.client import Client
+from cli.help_page import noun
 from cli.output import say, show_many, show_one
-from cli.profile import Profile, forget_profile, load_profile, save_profile
-from cli.session import CURRENT, authority, connect, may_ask
-from waybill.errors import PolicyError, UnavailableError, WaybillError
+from cli.profile import Profile, chosen_name, find_profile, forget_profile, save_profile
+from cli.session import CURRENT, again, authority, confirm, connect, may_ask
+from waybill.errors import PolicyError, WaybillError
 
-key_app = App(name="key", help="API keys for programs.")
+key_app = noun("key", "API keys for programs.")
+
+SiteAddress = Annotated[str, Parameter(help="The site's address, such as https://site.example:8443.")]
 
 
 def login(
-    url: str,
+    url: SiteAddress,
     /,
     *,
-    username: str,
-    password_file: Path | None = None,
-    password_stdin: bool = False,
-    days: int = 30,
+    username: Annotated[str, Parameter(help="Your account at that site.")],
+    password_file: Annotated[Path | None, Parameter(help="Read the password from this file instead of asking.")] = None,
+    password_stdin: Annotated[bool, Parameter(help="Read the password from standard input instead of asking.")] = False,
+    days: Annotated[int, Parameter(help="How long the key is valid.")] = 30,
 ) -> None:
-    """Sign in at the site URL and keep an API key for it in your configuration file.
+    """Sign in at a site and keep a key for it.
+
+    The key is in your configuration file, under the name that --profile gives; the Space is chosen when you see only one.
 
     Example: waybill --ca authority.pem login https://site.example:8443 --username ada
-
-    Parameters
-    ----------
-    password_file: read the password from this file instead of asking.
-    password_stdin: read the password from standard input instead of asking.
-    days: how long the key is valid.
     """
-    password = _password("Password: ", password_file, stdin=password_stdin)
-    address = url.rstrip("/")
-    with httpx2.Client(base_url=address, verify=tls_context(authority()), headers={"Origin": address}, timeout=30) as http:
-        _call(http, "/api/v1/login", {"username": username, "password": password})
-        me = _get(http, "/api/v1/me")
-        if me.get("must_change_password"):
-            raise PolicyError(
-                "authn.required", f"this password must be changed first; run: waybill password {address} --username {username}"
-            )
-        body = {"name": f"command line of {username}", "days": days, "grants": me["grants"]}
-        token = _call(http, "/api/v1/keys", body)["token"]
-        _call(http, "/api/v1/logout", {})
+    password = read_value(password_file, stdin=password_stdin, ask="Password: ")
+    name = chosen_name(CURRENT.profile)
     named = authority()
     ca = str(Path(named).resolve()) if named else None
-    path = save_profile(Profile(name=CURRENT.profile or "default", url=address, token=token, space=CURRENT.space, ca=ca))
-    say(f"signed in at {address} as {username}; the key is in {path}")
+    with Client(Profile(name=name, url=url.rstrip("/"), token="", ca=ca)) as client:
+        client.post("/api/v1/login", {"username": username, "password": password})
+        me = client.get("/api/v1/me")
+        if me.get("must_change_password"):
+            changing = again("password", client.profile.url, "--username", username)
+            raise PolicyError("authn.required", f"this password must be changed first; run: {changing}")
+        body = {"name": f"command line of {username}", "days": days, "grants": me["grants"]}
+        token = client.post("/api/v1/keys", body)["token"]
+        space = _space_of(client, name)
+        client.post("/api/v1/logout")
+    path = save_profile(Profile(name=name, url=client.profile.url, token=token, space=space, ca=ca))
+    where = f"in the Space {space}" if space else f"no Space is chosen yet; run: {again('space', 'list')}"
+    say(f"signed in at {client.profile.url} as {username}, {where}; the key is in {path}")
 
 
 def logout() -> None:
-    """Forget the key of the profile; it stays valid until it expires or is revoked with `waybill key revoke`."""
-    name = CURRENT.profile or "default"
+    """Forget the key of the profile.
+
+    The key stays valid until it expires or is revoked: waybill key list, waybill key revoke.
+
+    Example: waybill logout
+    """
+    name = chosen_name(CURRENT.profile)
     forget_profile(name)
     say(f"forgot the key of profile {name}")
 
 
 def whoami() -> None:
-    """Show who you are at the site, and your rights."""
+    """Show who you are, and your rights.
+
+    Example: waybill whoami
+    """
     with connect() as client:
-        show_one(client.get("/api/v1/me"), fields=("name", "kind", "grants"), name="name")
+        me = client.get("/api/v1/me")
+        chosen = {"site": client.profile.url, "space": client.profile.space}
+        show_one({**me, **chosen}, fields=("name", "kind", "site", "space", "grants"), name="name")
 
 
-def password(url: str, /, *, username: str, old_file: Path | None = None, new_file: Path | None = None) -> None:
-    """Change your password at the site URL.
+def password(
+    url: SiteAddress,
+    /,
+    *,
+    username: Annotated[str, Parameter(help="Your account at that site.")],
+    old_file: Annotated[Path | None, Parameter(help="Read the old password from this file instead of asking.")] = None,
+    new_file: Annotated[Path | None, Parameter(help="Read the new password from this file instead of asking.")] = None,
+) -> None:
+    """Change your password.
 
     Example: waybill password https://site.example:8443 --username ada
     """
-    address = url.rstrip("/")
-    old, new = _password("Old password: ", old_file), _password("New password: ", new_file)
-    with httpx2.Client(base_url=address, verify=tls_context(authority()), headers={"Origin": address}, timeout=30) as http:
-        _call(http, "/api/v1/login", {"username": username, "password": old})
-        _call(http, "/api/v1/me/password", {"old_password": old, "new_password": new}, method="PUT")
+    old = read_value(old_file, stdin=False, ask="Old password: ")
+    new = read_value(new_file, stdin=False, ask="New password: ")
+    with Client(Profile(name="", url=url.rstrip("/"), token="", ca=authority())) as client:
+        client.post("/api/v1/login", {"username": username, "password": old})
+        client.put("/api/v1/me/password", {"old_password": old, "new_password": new})
     say("changed")
 
 
 @key_app.command(name="create")
 def key_create(
-    name: str,
+    name: Annotated[str, Parameter(help="What the key is for.")],
     /,
     *,
-    permission: Annotated[list[str], Parameter(negative="")],
-    in_space: str = "*",
-    days: int = 90,
+    permission: Annotated[list[str], Parameter(help="A right of the key; may be repeated.")],
+    in_space: Annotated[str, Parameter(help="The Space in which it has them; * is every Space.")] = "*",
+    days: Annotated[int, Parameter(help="How long the key is valid.")] = 90,
 ) -> None:
     """Make an API key; its token is shown once, on standard output.
 
@@ -102,7 +118,10 @@ def key_create(
 
 @key_app.command(name="list")
 def key_list() -> None:
-    """List your API keys."""
+    """List your API keys.
+
+    Example: waybill key list
+    """
     with connect() as client:
         show_many(
             client.get("/api/v1/keys")["items"],
@@ -112,58 +131,42 @@ def key_list() -> None:
 
 
 @key_app.command(name="revoke")
-def key_revoke(key: str, /) -> None:
-    """Make an API key worthless at once."""
+def key_revoke(key: Annotated[str, Parameter(help="The key's id.")], /) -> None:
+    """Make an API key worthless at once.
+
+    Example: waybill key revoke key_0123456789abcdef0123456789abcdef
+    """
     with connect() as client:
+        confirm(f"whatever uses {key} stops working", typed="revoke")
         client.delete(f"/api/v1/keys/{key}")
         say(f"revoked {key}")
 
 
-def current_profile() -> Profile:
-    """The profile of this run."""
-    return load_profile(name=CURRENT.profile, url=CURRENT.url, space=CURRENT.space, ca=CURRENT.ca)
-
-
 def read_value(value_file: Path | None, *, stdin: bool, ask: str) -> str:
-    """A secret from a file, from standard input, or asked for; never from a flag. Raises WaybillError cli.usage."""
-    return _password(ask, value_file, stdin=stdin)
+    """A secret from a file, from standard input, or asked for; never from a flag.
 
-
-def _password(prompt: str, file: Path | None, *, stdin: bool = False) -> str:
-    if file is not None:
-        return file.read_text(encoding="utf-8").rstrip("\n")
+    Raises:
+        WaybillError: cli.usage, when the file cannot be read, or nobody can be asked.
+    """
+    if value_file is not None:
+        try:
+            return value_file.read_text(encoding="utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WaybillError("cli.usage", f"{value_file} cannot be read as text", field="file", found=type(error).__name__) from error
     if stdin:
         return sys.stdin.read().rstrip("\n")
     if not may_ask():
-        raise WaybillError("cli.usage", "nobody can be asked here; give a file or --…-stdin", field=prompt.strip(": ").lower())
-    return getpass.getpass(prompt)
+        raise WaybillError("cli.usage", "nobody can be asked here; give it in a file or on standard input", field=ask.strip(": "))
+    return getpass.getpass(ask)
 
 
-def _call(http: httpx2.Client, path: str, body: dict[str, Any], *, method: str = "POST") -> Any:
-    try:
-        answer = http.request(method, path, json=body)
-    except httpx2.HTTPError as error:
-        raise UnavailableError(
-            "peer.unavailable", f"{http.base_url} does not answer ({type(error).__name__}: {error})", field="url"
-        ) from error
-    if answer.status_code >= 300:
-        raise ApiError(_problem(answer), answer.status_code)
-    return answer.json() if answer.content else None
-
-
-def _get(http: httpx2.Client, path: str) -> Any:
-    answer = http.get(path)
-    if answer.status_code >= 300:
-        raise ApiError(_problem(answer), answer.status_code)
-    return answer.json()
-
-
-def _problem(answer: httpx2.Response) -> dict[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {"code": "internal.error", "detail": f"the site answered {answer.status_code}"}
-    return body if isinstance(body, dict) else {}
-
-
-__all__ = ["Client", "current_profile", "key_app", "login", "logout", "password", "read_value", "whoami"]
+def _space_of(client: Client, name: str) -> str | None:
+    """The Space that the flag names, else the one of the earlier sign-in if it is still to be seen, else the only one."""
+    if CURRENT.space:
+        return str(client.get(f"/api/v1/spaces/{CURRENT.space}")["slug"])
+    seen: list[dict[str, Any]] = client.get("/api/v1/spaces")["items"]
+    slugs = [str(space["slug"]) for space in seen]
+    before = find_profile(name)
+    if before is not None and before.space in slugs:
+        return before.space
+    return slugs[0] if len(slugs) == 1 else None

@@ -2,42 +2,59 @@
 """``waybill identity | trust …``: who this Space is, and whom it trusts for what."""
 
 import base64
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from cli.client import Client
+from cli.files import read_bytes, write_bytes
+from cli.help_page import noun
 from cli.output import say, show_many, show_one
-from cli.session import connect, may_ask
+from cli.parameters import TrustName
+from cli.session import again, confirm, connect, may_ask
 from waybill.errors import WaybillError
 
-identity_app = App(name="identity", help="This Space's signed identity, to be carried to others.")
-trust_app = App(name="trust", help="Remote Spaces and what is granted to each.")
+identity_app = noun("identity", "This Space's signed identity, to be carried to others.")
+trust_app = noun("trust", "Remote Spaces and what is granted to each.")
 
 Grant = Literal["send-releases", "accept-releases", "send-receipts", "accept-receipts", "relay"]
+RoadName = Literal["call", "answer", "carrier"]
+Road = Annotated[RoadName, Parameter(help="call: we open the connections; answer: they do; carrier: a person carries files.")]
+Grants = Annotated[list[Grant] | None, Parameter(help="What passes between the two; may be repeated.")]
+Projects = Annotated[list[str] | None, Parameter(help="Limit the trust to this project; may be repeated.")]
+IdentityFile = Annotated[Path, Parameter(help="The identity that the other Space has exported.")]
 _FIELDS = ("slug", "name", "state", "road", "peer_name", "fingerprint", "grants", "last_contact_at", "last_error", "id")
 
 
 @identity_app.command(name="show")
 def identity_show() -> None:
-    """Show the fingerprint that the other side must see."""
+    """Show the fingerprint that the other side must see.
+
+    Example: waybill identity show
+    """
     with connect() as client:
         show_one(client.get(client.space_path("/identity")), fields=("name", "fingerprint", "version", "space_id"), name="fingerprint")
 
 
 @identity_app.command(name="export")
-def identity_export(*, out: Path) -> None:
-    """Write the signed identity to a file. It holds no private key. Example: waybill identity export --out devtest.identity.json"""
+def identity_export(*, out: Annotated[Path, Parameter(help="The file to write.")]) -> None:
+    """Write the signed identity to a file; it holds no private key.
+
+    Example: waybill identity export --out devtest.identity.json
+    """
     with connect() as client:
-        out.write_bytes(client.fetch_bytes(client.space_path("/identity/document")))
+        write_bytes(out, client.fetch_bytes(client.space_path("/identity/document")))
         shown = client.get(client.space_path("/identity"))
     say(f"wrote {out}; fingerprint {_grouped(shown['fingerprint'])}")
 
 
 @trust_app.command(name="list")
 def trust_list() -> None:
-    """List Remote Spaces."""
+    """List Remote Spaces.
+
+    Example: waybill trust list
+    """
     with connect() as client:
         show_many(
             client.get(client.space_path("/trusts"))["items"],
@@ -48,42 +65,47 @@ def trust_list() -> None:
 
 
 @trust_app.command(name="show")
-def trust_show(trust: str, /) -> None:
-    """Show a Remote Space."""
+def trust_show(trust: TrustName, /) -> None:
+    """Show a Remote Space.
+
+    Example: waybill trust show prod
+    """
     with connect() as client:
         show_one(client.get(client.space_path(f"/trusts/{trust}")), fields=_FIELDS, name="slug")
 
 
 @trust_app.command(name="register")
 def trust_register(
-    file: Path,
+    file: IdentityFile,
     /,
     *,
-    name: str,
-    road: Literal["call", "answer", "carrier"],
-    grant: Annotated[list[Grant] | None, Parameter(negative="")] = None,
-    project: Annotated[list[str] | None, Parameter(negative="")] = None,
+    name: Annotated[str, Parameter(help="What this Space calls it.")],
+    road: Road,
+    grant: Grants = None,
+    project: Projects = None,
 ) -> None:
-    """Register a Remote Space from its identity FILE; nothing passes until its fingerprint is confirmed.
+    """Register a Remote Space from its identity file.
+
+    Nothing passes until its fingerprint is confirmed.
 
     Example: waybill trust register prod.identity.json --name Prod --road answer --grant send-releases --grant accept-receipts
-
-    Parameters
-    ----------
-    road: `call`: we open the connections; `answer`: they do; `carrier`: a person carries files.
-    project: limit the trust to these projects.
     """
-    body = {"name": name, "road": road, "identity": base64.b64encode(file.read_bytes()).decode(), "grants": _grants(grant, project)}
+    body = {"name": name, "road": road, "identity": base64.b64encode(read_bytes(file)).decode(), "grants": _grants(grant, project)}
     with connect() as client:
         made = client.post(client.space_path("/trusts"), body)
     say(f"pending. Compare this with the other side by voice: {_grouped(made['fingerprint'])}")
-    say(f"then: waybill trust confirm {made['slug']} --fingerprint {made['fingerprint']}")
+    say(f"when it is the same, confirm it: {again('trust', 'confirm', made['slug'], '--fingerprint', made['fingerprint'])}")
     show_one(made, fields=_FIELDS, name="slug")
 
 
 @trust_app.command(name="confirm")
-def trust_confirm(trust: str, /, *, fingerprint: str | None = None) -> None:
-    """Confirm that the fingerprint is the one that the other side shows.
+def trust_confirm(
+    trust: TrustName,
+    /,
+    *,
+    fingerprint: Annotated[str | None, Parameter(help="As the other side told it to you; asked for by default.")] = None,
+) -> None:
+    """Confirm the fingerprint that the other side shows.
 
     Example: waybill trust confirm prod --fingerprint 9f86d081…
     """
@@ -97,14 +119,17 @@ def trust_confirm(trust: str, /, *, fingerprint: str | None = None) -> None:
 
 @trust_app.command(name="change")
 def trust_change(
-    trust: str,
+    trust: TrustName,
     /,
     *,
-    road: Literal["call", "answer", "carrier"] | None = None,
-    grant: Annotated[list[Grant] | None, Parameter(negative="")] = None,
-    project: Annotated[list[str] | None, Parameter(negative="")] = None,
+    road: Road | None = None,
+    grant: Grants = None,
+    project: Projects = None,
 ) -> None:
-    """Change the road, or replace the grants, of a Remote Space."""
+    """Change the road, or replace the grants.
+
+    Example: waybill trust change prod --road carrier
+    """
     body: dict[str, Any] = {}
     if road is not None:
         body["road"] = road
@@ -117,29 +142,28 @@ def trust_change(
 
 
 @trust_app.command(name="update")
-def trust_update(trust: str, file: Path, /) -> None:
-    """Import the next version of a Remote Space's identity from FILE."""
+def trust_update(trust: TrustName, file: IdentityFile, /) -> None:
+    """Import the next version of its identity.
+
+    Example: waybill trust update prod prod.identity.json
+    """
     with connect() as client:
-        body = {"identity": base64.b64encode(file.read_bytes()).decode()}
+        body = {"identity": base64.b64encode(read_bytes(file)).decode()}
         show_one(client.post(client.space_path(f"/trusts/{trust}/identity"), body), fields=_FIELDS, name="slug")
 
 
 @trust_app.command(name="retire")
-def trust_retire(trust: str, /) -> None:
-    """End a trust for ever."""
+def trust_retire(trust: TrustName, /) -> None:
+    """End a trust for ever; asks for its name.
+
+    Example: waybill trust retire prod
+    """
     with connect() as client:
         path = client.space_path(f"/trusts/{trust}")
         known, etag = client.get_tagged(path)
-        if may_ask() and input(f"type the name {known['name']} to end this trust: ") != known["name"]:
-            raise WaybillError("cli.usage", "the name was not typed; nothing was changed", field="trust")
+        confirm(f"nothing passes between this Space and {known['name']} any more", typed=known["name"])
         client.delete(path, etag=etag)
     say(f"ended the trust {known['name']}")
-
-
-def find_trust(client: Client, trust: str) -> dict[str, Any]:
-    """The trust with this id, slug or name."""
-    found = client.get(client.space_path(f"/trusts/{trust}"))
-    return dict(found)
 
 
 def _grants(grant: list[Grant] | None, project: list[str] | None) -> dict[str, Any]:
@@ -151,7 +175,11 @@ def _compared(known: dict[str, Any]) -> str:
     if not may_ask():
         raise WaybillError("cli.usage", "give --fingerprint as the other side showed it", field="--fingerprint")
     say(f"the identity of {known['peer_name']} has the fingerprint {_grouped(known['fingerprint'])}")
-    return input("type the fingerprint that the other side reads to you: ")
+    print("type the fingerprint that the other side reads to you: ", end="", file=sys.stderr, flush=True)
+    given = input()
+    # A run by a person ends with what a script would say instead.
+    say(f"automation command: {again('trust', 'confirm', known['slug'], '--fingerprint', given.replace(' ', ''))}")
+    return given
 
 
 def _grouped(fingerprint: str) -> str:

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from sites.create import SitePlan, choose_ports, create_site, create_spaces, first_administrator, prepare
 from sites.layout import EmbeddedPorts, SiteLayout
-from sites.machines import add_machine
+from sites.machines import STEPS, add_machine
 from sites.run import RunningSite, run_until_stopped
 from waybill.errors import WaybillError
 
@@ -28,6 +28,8 @@ def create(
     outbound: Literal["any", "none"] = "any",
     peer_endpoint: bool = True,
     poll_seconds: float = 15.0,
+    database_url: str | None = None,
+    database_password_file: Path | None = None,
     api_port: int | None = None,
     objects_port: int | None = None,
     engine_port: int | None = None,
@@ -47,6 +49,7 @@ def create(
     outbound: `none`: this site opens no connection to any peer.
     peer_endpoint: with --no-peer-endpoint no peer may call this site either (air gap).
     poll_seconds: between two rounds of a courier.
+    database_url: an empty PostgreSQL database, as `postgresql+psycopg://user@host/name`, its password in database_password_file; SQLite without it.
     api_port: the loopback port of the API and the pages; each port that is not given is a free one.
     public_api_port: the port that peers are told, when a proxy stands before the API; likewise public_objects_port.
     """
@@ -55,7 +58,10 @@ def create(
         "api": api_port, "objects": objects_port, "engine": engine_port, "engine_http": engine_http_port, "engine_ui": engine_ui_port,
         "engine_metrics": engine_metrics_port, "public_api": public_api_port, "public_objects": public_objects_port,
     }  # fmt: skip
-    plan = SitePlan(name=name, outbound=outbound, peer_endpoint=peer_endpoint, courier_poll_seconds=poll_seconds, ports=choose_ports(given))
+    plan = SitePlan(
+        name=name, outbound=outbound, peer_endpoint=peer_endpoint, courier_poll_seconds=poll_seconds, database_url=database_url,
+        database_password_file=database_password_file, ports=choose_ports(given),
+    )  # fmt: skip
     ports = create_site(layout, plan)
     password = first_administrator(layout)
     create_spaces(layout, space)
@@ -90,6 +96,16 @@ def ports(directory: Path, /) -> None:
     """Show the loopback ports of the site in DIRECTORY."""
     known = EmbeddedPorts.load(SiteLayout(directory.resolve()))
     print(f"api {known.api}\nobjects {known.objects}\ntemporal {known.engine}\ntemporal-ui {known.engine_ui}")
+
+
+@app.command
+def steps() -> None:
+    """List the archives of the first-party step packages that came with this program.
+
+    Example: waybill-site steps | while read -r archive; do waybill step install "$archive"; done
+    """
+    for archive in sorted((STEPS / "packages").glob("*.zip")):
+        print(archive)
 
 
 @machine_app.command

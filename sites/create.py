@@ -30,12 +30,17 @@ ADMINISTRATOR = "admin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SitePlan:
-    """What a new site shall be. ``outbound`` none: it opens no connection to any peer; ``peer_endpoint`` False: no peer may call it either."""
+    """What a new site shall be. ``outbound`` none: it opens no connection to any peer; ``peer_endpoint`` False: no peer may call it either.
+
+    ``database_url``: an empty database of yours, without its password, which stands in ``database_password_file``; by default a SQLite file.
+    """
 
     name: str
     outbound: str = "any"
     peer_endpoint: bool = True
     courier_poll_seconds: float = 15.0
+    database_url: str | None = None
+    database_password_file: Path | None = None
     ports: EmbeddedPorts | None = None
 
 
@@ -62,7 +67,7 @@ def create_site(layout: SiteLayout, plan: SitePlan) -> EmbeddedPorts:
     _write_certificates(layout, plan.name)
     ports.save(layout)
     layout.settings.write_text(_settings(layout, plan, ports))
-    migrations.upgrade(load_settings(layout.settings).database.url)
+    migrations.upgrade(database_url(load_settings(layout.settings).database))
     return ports
 
 
@@ -130,14 +135,17 @@ def _write_certificates(layout: SiteLayout, name: str) -> None:
 def _settings(layout: SiteLayout, plan: SitePlan, ports: EmbeddedPorts) -> str:
     """site.toml; paths count from its own directory, but for the database URL, which is absolute."""
     public_api = f'public_url = "https://127.0.0.1:{ports.public_api}"\n' if plan.peer_endpoint else ""
+    url = plan.database_url or f"sqlite:///{(layout.data / 'waybill.db').resolve()}"
+    database = f"url = {json.dumps(url)}\n"
+    if plan.database_password_file is not None:
+        database += f"password_file = {json.dumps(str(plan.database_password_file.resolve()))}\n"
     public_objects = f'public_url = "https://127.0.0.1:{ports.public_objects}"\n' if plan.peer_endpoint else ""
     return f'''# The settings of one Waybill site; docs/guides/operate.md explains each. No secret stands here, only the names of files.
 name = {json.dumps(plan.name)}
 work_directory = "work"
 
 [database]
-url = "sqlite:///{(layout.data / "waybill.db").resolve()}"
-
+{database}
 [objects]
 endpoint = "https://127.0.0.1:{ports.objects}"
 {public_objects}bucket = "waybill"
@@ -159,6 +167,7 @@ bind = "127.0.0.1:{ports.api}"
 {public_api}certificate_file = "tls/server.pem"
 key_file = "tls/server.key"
 ca_file = "tls/authority.pem"
+temporal_ui_origin = "http://127.0.0.1:{ports.engine_ui}"
 
 [peers]
 outbound = "{plan.outbound}"

@@ -53,6 +53,12 @@ def machine_directories(layout: SiteLayout) -> list[Path]:
     return sorted(path for path in layout.machines.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def _search_path(node: str) -> str:
+    """Where scripts find their interpreters: Node's and Python's own directories, then the usual ones."""
+    found = [str(Path(program).parent) for program in (node, shutil.which("python3")) if program]
+    return ":".join(dict.fromkeys([*found, "/usr/local/bin", "/usr/bin", "/bin"]))
+
+
 def _settings(name: str, ports: EmbeddedPorts, node: str) -> str:
     return f"""# The settings of one machine that runs steps. It has no place for a database, a key of the Space or an S3 credential.
 name = {json.dumps(name)}
@@ -65,5 +71,6 @@ codec_ring = "codec-steps.json"
 engine_address = "127.0.0.1:{ports.engine}"
 steps_namespace = "{STEPS_NAMESPACE}"
 node_path = {json.dumps(node)}
+search_path = {json.dumps(_search_path(node))}
 bootstrap_path = {json.dumps(str(STEPS / "bootstrap.cjs"))}
 """

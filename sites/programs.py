@@ -78,7 +78,7 @@ def _engine(layout: SiteLayout, ports: EmbeddedPorts, tools: Path | None) -> Pro
 def _objects(layout: SiteLayout, ports: EmbeddedPorts, tools: Path | None) -> Program:
     credentials = json.loads((layout.secrets / "objects.json").read_text())
     command = [
-        find_server("versitygw", tools), "--port", f"127.0.0.1:{ports.objects}", "--quiet", "--health", "/healthz",
+        find_server("versitygw", tools), "--port", f"127.0.0.1:{ports.objects}", "--quiet", "--keep-alive", "--health", "/healthz",
         "--cert", str((layout.tls / "server.pem").resolve()), "--key", str((layout.tls / "server.key").resolve()),
         "posix", "--sidecar", str((layout.data / "sidecar").resolve()), str((layout.data / "objects").resolve()),
     ]  # fmt: skip

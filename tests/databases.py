@@ -56,7 +56,7 @@ def postgres_server() -> Iterator[URL]:
 @pytest.fixture(scope="session")
 def postgres_migrated(postgres_server: URL) -> Iterator[str]:
     """The URL of a database at this program's revision, for all tests of this process one after the other."""
-    with _database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         upgrade(url)
         yield url
 
@@ -64,7 +64,7 @@ def postgres_migrated(postgres_server: URL) -> Iterator[str]:
 @pytest.fixture
 def empty_postgres_url(postgres_server: URL) -> Iterator[str]:
     """The URL of a database without any table, for this test alone."""
-    with _database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         yield url
 
 
@@ -95,7 +95,8 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @contextmanager
-def _database(server: URL) -> Iterator[str]:
+def new_database(server: URL) -> Iterator[str]:
+    """The URL of a database without any table; it is gone when the block ends."""
     name = f"waybill_test_{secrets.token_hex(6)}"
     _administer(server, f'CREATE DATABASE "{name}"')
     yield server.set(database=name).render_as_string(hide_password=False)

@@ -100,7 +100,17 @@ def _python() -> bool | None:
     good = _step("virtual environment", [sys.executable, "-m", "venv", str(VENV)])
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
     good = good and _step("Python packages by hash", pip)
-    clone = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "-e", str(ROOT)]
+    clone = [
+        str(VENV / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+        "-e",
+        str(ROOT),
+    ]
     good = good and _step("the clone itself", clone)
     return good and _stamp(stamp, [lock, ROOT / "pyproject.toml"])
 

@@ -257,6 +257,7 @@ CODES: Final[dict[str, CodeEntry]] = {
                 "Bring back the key file that belongs to this database.",
             ),
             "peer.unavailable": ("The other site does not answer", "It is tried again by itself."),
+            "cli.unreachable": ("The site does not answer the command line", "Check the address, that the site runs, and the network."),
             "peer.refused": ("The other site refused", "See its code."),
             "transfer.too_slow": ("The transfer is too slow", "It is tried again by itself."),
             "transfer.interrupted": ("The transfer broke off", "It goes on from what the store confirmed."),

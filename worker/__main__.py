@@ -20,7 +20,7 @@ from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import Worker
 
-from adapters import log
+from adapters import log, process_guard
 from adapters.codec import make_converter, read_key_ring
 from adapters.machine_api import MachineApi, read_machine_token
 from adapters.node_host import Listener, NodeHost, NodeSettings
@@ -115,6 +115,7 @@ async def _run_machine(settings: MachineSettings, *, is_check: bool) -> None:
     ca_pem = None if settings.api_ca_file is None else settings.api_ca_file.read_text(encoding="ascii")
     api = MachineApi(base_url=settings.api_url, token=token, ca_pem=ca_pem)
     try:
+        process_guard.protect_this_process()
         node = _node(settings)
         await node.check()
         if not is_check:
@@ -136,7 +137,9 @@ class _Host:
 
 def _node(settings: MachineSettings) -> NodeHost:
     work = settings.work_directory
-    found = NodeSettings(node=settings.node_path, bootstrapper=settings.bootstrap_path, work_directory=work / "runs")
+    found = NodeSettings(
+        node=settings.node_path, bootstrapper=settings.bootstrap_path, work_directory=work / "runs", search_path=settings.search_path
+    )
     return NodeHost(found, StepCache(work / "cache"))
 
 

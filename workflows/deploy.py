@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.deployments import DeploymentRef, Deployments, DeployPlan, EndDeployment, OpenedRun, OpenRun, PlannedAction, RunRef
     from activities.step_runs import StepRuns
+    from waybill.domain.deploying import Next, after_run
     from waybill.domain.stories import DeployInput, RunEnded, RunStepInput, StepDecision, StoryResult
     from waybill.errors import ConflictError, FormatError
     from workflows import options
@@ -75,19 +76,23 @@ class DeployRelease:
 
     async def _run_on(self, action: PlannedAction, machine_id: str) -> None:
         """The action succeeded on the machine, however many attempts that took."""
-        run, retries = await self._open(action, machine_id), action.retries
+        run, retries, interruptions = await self._open(action, machine_id), action.retries, 0
         while True:
             ended = await self._execute(action, machine_id, run)
             stop_if_cancelled()
-            if ended.state == "succeeded":
-                return
-            if ended.code == "step.interrupted" and not ended.idempotent:
-                await self._ask_a_person(action, run, ended)
-            elif ended.code == "step.cancelled" or retries == 0:
-                raise _failure(action, ended)
-            else:
-                retries -= 1
-                await note(self._task, f"{action.name} is tried again after {ended.code}", level="warning")
+            match after_run(
+                state=ended.state, code=ended.code, is_idempotent=ended.idempotent, interruptions=interruptions, retries=retries
+            ):
+                case Next.DONE:
+                    return
+                case Next.FAIL:
+                    raise _failure(action, ended)
+                case Next.ASK:
+                    await self._ask_a_person(action, run, ended)
+                case Next.AGAIN:
+                    is_interrupted = ended.code == "step.interrupted"
+                    interruptions, retries = interruptions + is_interrupted, retries - (not is_interrupted)
+                    await note(self._task, f"{action.name} is tried again after {ended.code}", level="warning")
             run = await workflow.execute_activity_method(
                 Deployments.next_attempt, self._run_ref(run), summary=f"{action.name}: next attempt", **options.QUICK
             )

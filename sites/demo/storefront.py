@@ -30,7 +30,11 @@ def process() -> dict[str, Any]:
             {
                 "name": "Write configuration",
                 "step": {"package_id": "run-script", "version": "1"},
-                "inputs": {"syntax": "bash", "script": SCRIPT, "variables": {name: f"#{{{binding}}}" for name, binding in SCRIPT_VALUES.items()}},
+                "inputs": {
+                    "syntax": "bash",
+                    "script": SCRIPT,
+                    "variables": {name: f"#{{{binding}}}" for name, binding in SCRIPT_VALUES.items()},
+                },
                 "roles": ["web"],
                 "timeout_s": 120,
             },

@@ -39,6 +39,7 @@ class SiteSpec:
     environment: str
     outbound: str
     peer_endpoint: bool
+    database_url: str | None = None
 
     @property
     def slug(self) -> str:
@@ -114,17 +115,26 @@ class DemoSite:
 
 
 class World:
-    """All of the demo under one directory."""
+    """All of the demo under one directory; with other ``specs``, sites for a test."""
 
-    def __init__(self, directory: Path, *, tools: Path | None, first_port: int | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        tools: Path | None,
+        first_port: int | None,
+        say: Callable[[str], None],
+        specs: Sequence[SiteSpec] = SPECS,
+    ) -> None:
         self.directory = directory
         self.say = say
         self.commands: list[str] = []
         self.supervisor = Supervisor(say=say)
         self._tools = tools
+        self._specs = specs
         self._file = directory / "world.json"
         self._web = self._known_ports(first_port)
-        self.sites = {spec.key: DemoSite(spec, self) for spec in SPECS}
+        self.sites = {spec.key: DemoSite(spec, self) for spec in specs}
 
     @property
     def brisbane(self) -> DemoSite:
@@ -146,12 +156,12 @@ class World:
         return int(self._web[spec.key]["web"])
 
     def make(self) -> None:
-        """The three sites exist on disk, each with its own first administrator and Space."""
-        with ThreadPoolExecutor(len(SPECS)) as pool:
-            list(pool.map(self._make_site, SPECS))
+        """The sites exist on disk, each with its own first administrator and Space."""
+        with ThreadPoolExecutor(len(self._specs)) as pool:
+            list(pool.map(self._make_site, self._specs))
 
     def start(self) -> None:
-        """All three sites run."""
+        """All sites run."""
         for site in self.sites.values():
             site.open_wires()
         self.supervisor.start([site.program(self._tools) for site in self.sites.values()])
@@ -181,6 +191,8 @@ class World:
         reach = "--peer-endpoint" if spec.peer_endpoint else "--no-peer-endpoint"
         command = [sys.executable, "-m", "sites", "create", str(layout.directory), "--name", spec.name, "--space", spec.space, reach]
         command += ["--outbound", spec.outbound, "--poll-seconds", str(COURIER_POLL_SECONDS), *options]
+        if spec.database_url is not None:
+            command += ["--database-url", spec.database_url]
         made = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False)
         if made.returncode != 0:
             raise UnavailableError("site.unavailable", f"{spec.name} could not be made: {made.stderr.strip()[-500:]}", field=spec.key)
@@ -189,9 +201,9 @@ class World:
         if self._file.exists():
             return dict(json.loads(self._file.read_text()))
         names = [*EmbeddedPorts.__dataclass_fields__, "web"]
-        count = len(names) * len(SPECS)
+        count = len(names) * len(self._specs)
         chosen = iter(list(range(first_port, first_port + count)) if first_port else free_ports(count))
-        found = {spec.key: {name: next(chosen) for name in names} for spec in SPECS}
+        found = {spec.key: {name: next(chosen) for name in names} for spec in self._specs}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(found, indent=2))
         return found

@@ -25,7 +25,12 @@ def python_files() -> Iterator[Path]:
 def test_import_contracts_hold() -> None:
     """The contracts of pyproject.toml are kept."""
     ended = subprocess.run(
-        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout[-2000:]
 
@@ -77,14 +82,22 @@ def test_public_things_have_docstrings(package: str) -> None:
         if tree.body and ast.get_docstring(tree) is None:
             silent.append(f"{path.relative_to(ROOT)} (module)")
         for node in tree.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_") and ast.get_docstring(node) is None:
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                and not node.name.startswith("_")
+                and ast.get_docstring(node) is None
+            ):
                 silent.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
     assert not silent
 
 
 def test_every_source_file_names_its_licence() -> None:
     """One SPDX line opens each module that is not empty."""
-    unmarked = [str(path.relative_to(ROOT)) for path in python_files() if (text := path.read_text()) and "SPDX-License-Identifier: Apache-2.0" not in text[:200]]
+    unmarked = [
+        str(path.relative_to(ROOT))
+        for path in python_files()
+        if (text := path.read_text()) and "SPDX-License-Identifier: Apache-2.0" not in text[:200]
+    ]
     assert not unmarked
 
 

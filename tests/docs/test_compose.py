@@ -63,7 +63,9 @@ def test_no_secret_and_no_default_credential_stands_in_it(compose: dict[str, Any
 def ours() -> list[tuple[str, list[str]]]:
     """Name and command of each service that runs our image."""
     loaded = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
-    return [(name, service["command"]) for name, service in loaded["services"].items() if str(service.get("image", "")).startswith("waybill:")]
+    return [
+        (name, service["command"]) for name, service in loaded["services"].items() if str(service.get("image", "")).startswith("waybill:")
+    ]
 
 
 @pytest.mark.parametrize(("name", "command"), ours(), ids=[name for name, _ in ours()])

@@ -48,7 +48,9 @@ def test_wrong_credentials_show_the_form_again(world: World) -> None:
 def test_the_way_after_signing_in_stays_on_this_site(world: World) -> None:
     """An address of another host is never followed."""
     for foreign in ("https://evil.example/", "//evil.example", "/\\evil.example"):
-        answer = world.client.post("/login", data={"username": "ada", "password": PASSWORD, "next": foreign}, headers=OWN, follow_redirects=False)
+        answer = world.client.post(
+            "/login", data={"username": "ada", "password": PASSWORD, "next": foreign}, headers=OWN, follow_redirects=False
+        )
         assert answer.headers["location"] == "/"
 
 

@@ -234,6 +234,17 @@ async def test_an_interrupted_repeatable_step_needs_nobody(stage: Stage) -> None
     assert stage.effects.asked("deployments.wait_for_decision") == []
 
 
+async def test_a_repeatable_step_is_made_again_without_retries_but_not_for_ever(stage: Stage) -> None:
+    """Interruptions cost no retries; after the third a person is asked."""
+    stage.effects.plan = (action("Install", retries=0),)
+    stage.effects.outcomes = [RunEnded(run_id="r", state="errored", code="step.interrupted", idempotent=True)] * 4
+    handle = await scenarios.deploying(stage)
+    await stage.until_asked("deployments.wait_for_decision")
+    assert len(stage.effects.asked("steps.run")) == 4
+    await handle.execute_update("decide_step", step_decision("retry", "act_Install_mch_1_4"))
+    assert (await result_of(await scenarios.ended(handle))).state == "succeeded"
+
+
 async def test_a_decision_about_a_step_that_does_not_wait_is_refused(stage: Stage) -> None:
     """The validator names deployment.not_waiting."""
     stage.effects.plan, stage.effects.step_waits_for_cancel = (action("Install"),), True

@@ -59,6 +59,7 @@ def claim(ports: Ports, machine: Machine, *, run_id: str) -> StepOrder:
         if run.state is not RunState.QUEUED or deployment.state not in OPEN_STATES:
             raise ConflictError("deployment.not_waiting", "the run was claimed before or has ended", field="run_id", found=run.state.value)
         work.of(StepRun).replace(replace(run, state=RunState.RUNNING, started_at=ports.clock.now()))
+        _tell(ports, work, run, "info", f"{run.action_name}: attempt {run.attempt} on {machine.name}")
     return order
 
 
@@ -128,7 +129,20 @@ def _end(ports: Ports, space_id: str, run_id: str, outcome: StepOutcome) -> Step
             outputs=outcome.outputs,
             finished_at=ports.clock.now(),
         )
+        said = f": {outcome.message}" if outcome.message else ""
+        code = f" [{outcome.code}]" if outcome.code else ""
+        level = "info" if outcome.state is RunState.SUCCEEDED else "error"
+        _tell(ports, work, run, level, f"{run.action_name} {outcome.state.value}{said}{code}")
         return work.of(StepRun).replace(ended)
+
+
+def _tell(ports: Ports, work: Work, run: StepRun, level: str, message: str) -> None:
+    """A line about the run in the log of its deployment; ``message`` is masked already."""
+    now = ports.clock.now()
+    task_id = work.of(Deployment).get(run.deployment_id).task_id
+    work.append_log(
+        task_id, [LogLine(task_id=task_id, seq=0, level=level, message=message, occurred_at=now, observed_at=now, run_id=run.id)]
+    )
 
 
 def _own(work: Work, machine: Machine, run_id: str) -> StepRun:

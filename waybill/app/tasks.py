@@ -19,6 +19,10 @@ from waybill.ports import Page, Ports, TimelineRow, Work
 START_GRACE = timedelta(seconds=20)
 """How long a queued task is left to whoever created it, before the sweep starts it as well."""
 
+_END_LEVELS = {
+    TaskState.SUCCEEDED: "highlight", TaskState.FAILED: "error", TaskState.REFUSED: "error", TaskState.CANCELLED: "warning",
+}  # fmt: skip
+
 
 def create(
     ports: Ports,
@@ -112,15 +116,22 @@ def set_state(
             progress_total=task.progress_total if progress_total is None else progress_total,
             started_at=task.started_at or (ports.clock.now() if state is not None and state is not TaskState.QUEUED else None),
         )
-        return task if changed == task else work.of(Task).replace(changed)
+        if changed == task:
+            return task
+        if changed.details != task.details:
+            _tell(ports, work, task_id, "wait" if changed.state is TaskState.WAITING else "info", changed.details)
+        return work.of(Task).replace(changed)
 
 
 def log(ports: Ports, *, space_id: str, task_id: str, level: str, message: str) -> int:
     """One line appended to the task's log; returns its number. Never pass a secret: step output goes through ``runs.append_log``."""
-    now = ports.clock.now()
-    line = LogLine(task_id=task_id, seq=0, level=level, message=message, occurred_at=now, observed_at=now)
     with ports.ledger.write(space_id) as work:
-        return work.append_log(task_id, [line])
+        return _tell(ports, work, task_id, level, message)
+
+
+def _tell(ports: Ports, work: Work, task_id: str, level: str, message: str) -> int:
+    now = ports.clock.now()
+    return work.append_log(task_id, [LogLine(task_id=task_id, seq=0, level=level, message=message, occurred_at=now, observed_at=now)])
 
 
 def finish(
@@ -143,6 +154,8 @@ def finish(
         task = work.of(Task).get(task_id)
         if task.state in FINISHED_TASKS:
             return task
+        if message:
+            _tell(ports, work, task_id, _END_LEVELS[state], message if code is None else f"{message} [{code}]")
         return work.of(Task).replace(_ended(ports, task, state, code, message, result, rows))
 
 

@@ -6,10 +6,24 @@ Nothing here reads a store; the use cases of ``waybill.app.deploy`` hand in what
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
 from waybill.domain.deployments import FINISHED_RUNS, DeploymentState, RunState, StepRun
 from waybill.domain.projects import Action
 from waybill.domain.spaces import Environment, Machine, Tenant
+
+MAX_UNATTENDED: Final = 3
+"""How often an interrupted run of a repeatable step is made again without asking; a machine that dies each time needs a person."""
+
+
+class Next(StrEnum):
+    """What follows the end of a run: it is done, it is made again, a person is asked, or the deployment fails."""
+
+    DONE = "done"
+    AGAIN = "again"
+    ASK = "ask"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +99,22 @@ def fold_runs(runs: Iterable[StepRun]) -> tuple[DeploymentState, StepRun | None]
     if any(run.state not in FINISHED_RUNS for run in newest):
         return DeploymentState.RUNNING, None
     return DeploymentState.SUCCEEDED, None
+
+
+def after_run(*, state: str, code: str | None, is_idempotent: bool, interruptions: int, retries: int) -> Next:
+    """What follows a run that ended so.
+
+    An interrupted run is nobody's verdict: it costs none of the action's retries, and only a step that declares itself idempotent is
+    made again without a person's word.
+
+    Args:
+        interruptions: how many runs of the action on this machine were interrupted before and made again unattended.
+        retries: how many of the action's own retries are left.
+    """
+    if state == RunState.SUCCEEDED.value:
+        return Next.DONE
+    if code == "step.interrupted":
+        return Next.AGAIN if is_idempotent and interruptions < MAX_UNATTENDED else Next.ASK
+    if code == "step.cancelled" or retries == 0:
+        return Next.FAIL
+    return Next.AGAIN

@@ -14,7 +14,7 @@ from activities.machine import StepExecution
 from waybill.domain.deployments import RunState
 from waybill.domain.steps import StepLine, StepOrder, StepOutcome
 from waybill.domain.stories import RunStepInput
-from waybill.errors import ConflictError, UnavailableError
+from waybill.errors import ConflictError, FormatError, UnavailableError
 
 GIVEN = RunStepInput(space_id="spc_1", run_id="run_1", machine_id="mch_1", timeout_seconds=60)
 
@@ -27,6 +27,9 @@ class MemoryApi:
     lines: list[str] = field(default_factory=list)
     outcomes: list[StepOutcome] = field(default_factory=list)
     claimed: list[str] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    posting: asyncio.Event = field(default_factory=asyncio.Event)
+    may_post: asyncio.Event | None = None
 
     async def claim(self, run_id: str) -> StepOrder:
         """Once."""
@@ -39,10 +42,14 @@ class MemoryApi:
         """Kept in order."""
         self._fail()
         self.lines += [line.message for line in lines]
+        self.batches.append(sum(len(line.message) for line in lines))
 
     async def post_outcome(self, run_id: str, outcome: StepOutcome) -> None:
         """Kept."""
         self._fail()
+        self.posting.set()
+        if self.may_post is not None:
+            await self.may_post.wait()
         self.outcomes.append(outcome)
 
     def _fail(self) -> None:
@@ -55,13 +62,14 @@ class TalkingHost:
     """Says lines; with ``hangs`` it runs until it is cancelled."""
 
     said: int = 3
+    words: str = "line"
     hangs: bool = False
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, order: StepOrder, *, on_line: Callable[[StepLine], None], cancelled: asyncio.Event) -> StepOutcome:
         """How it ended."""
         for number in range(self.said):
-            on_line(StepLine(level="info", message=f"line {number}", occurred_at=datetime.now(UTC)))
+            on_line(StepLine(level="info", message=f"{self.words} {number}", occurred_at=datetime.now(UTC)))
         self.started.set()
         if self.hangs:
             await cancelled.wait()
@@ -110,3 +118,53 @@ async def test_a_stopped_step_says_who_stopped_it(details: ActivityCancellationD
     await running
     assert [(outcome.state, outcome.code) for outcome in api.outcomes] == [(state, code)]
     assert api.lines == ["line 0", "line 1", "line 2"]
+
+
+async def test_long_lines_travel_in_calls_that_the_site_takes() -> None:
+    """A call over the site's limit for a body would be refused as a whole, and the step's end with it."""
+    api = MemoryApi()
+    await ActivityEnvironment().run(StepExecution(api, TalkingHost(said=400, words="x" * 32_000)).execute_step, GIVEN)
+    assert len(api.lines) == 400
+    assert max(api.batches) <= 256 * 1024
+
+
+async def test_a_refused_log_does_not_cost_the_outcome() -> None:
+    """The step has ended, and that is known at the site; the log says that lines are missing."""
+    api = MemoryApi(faults=[FormatError("request.too_large", "the body is over the limit")])
+    await ActivityEnvironment().run(StepExecution(api, TalkingHost(said=2)).execute_step, GIVEN)
+    assert [outcome.state for outcome in api.outcomes] == [RunState.SUCCEEDED]
+    assert api.lines == ["Lines of the log were refused by the site: request.too_large"]
+
+
+async def test_a_cancellation_after_the_end_does_not_take_the_outcome_away() -> None:
+    """The step has ended while its worker is told to stop: it would be run again if nobody heard of its end."""
+    api, host, env = MemoryApi(may_post=asyncio.Event()), TalkingHost(), ActivityEnvironment()
+    running = asyncio.ensure_future(env.run(StepExecution(api, host).execute_step, GIVEN))
+    await api.posting.wait()
+    env.cancel(cancellation_details=ActivityCancellationDetails(worker_shutdown=True))
+    await asyncio.sleep(0)
+    assert api.may_post is not None
+    api.may_post.set()
+    assert await running == "succeeded"
+    assert [outcome.state for outcome in api.outcomes] == [RunState.SUCCEEDED]
+
+
+async def test_a_slow_claim_is_not_taken_for_a_dead_machine() -> None:
+    """The machine beats while the site makes up the order."""
+    beats: list[object] = []
+    beaten = asyncio.Event()
+
+    class SlowApi(MemoryApi):
+        async def claim(self, run_id: str) -> StepOrder:
+            """Only after a beat."""
+            await asyncio.wait_for(beaten.wait(), timeout=5)
+            return await super().claim(run_id)
+
+    def beat(*details: object) -> None:
+        beats.append(details)
+        beaten.set()
+
+    env = ActivityEnvironment()
+    env.on_heartbeat = beat
+    await env.run(StepExecution(SlowApi(), TalkingHost(), beat_seconds=0.01).execute_step, GIVEN)
+    assert beats

@@ -99,6 +99,7 @@ async def test_lines_and_outcome_are_sent_in_their_forms(api: MachineApi, site: 
         (503, {"code": "ledger.unavailable", "detail": "away"}, UnavailableError, "peer.unavailable"),
         (502, "<html>", UnavailableError, "peer.unavailable"),
         (500, {"code": "internal.error"}, UnavailableError, "peer.unavailable"),
+        (429, {"code": "authn.throttled", "detail": "wait"}, UnavailableError, "peer.unavailable"),
         (404, {"code": "no.such.code"}, UnavailableError, "peer.unavailable"),
         (200, "not json", FormatError, "request.malformed"),
     ],

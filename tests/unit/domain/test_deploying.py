@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from waybill.domain.deploying import choose_machines, environment_ids, fold_runs, newest_attempts, skip_reason
+from waybill.domain.deploying import Next, after_run, choose_machines, environment_ids, fold_runs, newest_attempts, skip_reason
 from waybill.domain.deployments import DeploymentState, RunState, StepRun
 from waybill.domain.projects import Action, ActionScopes, StepRef
 from waybill.domain.spaces import Environment, Machine, Tenant
@@ -101,3 +101,25 @@ def test_the_worst_run_decides() -> None:
     assert fold_runs([run(RunState.RUNNING), cancelled]) == (DeploymentState.CANCELLED, cancelled)
     assert fold_runs([run(RunState.QUEUED)]) == (DeploymentState.RUNNING, None)
     assert fold_runs([run(RunState.SKIPPED)]) == (DeploymentState.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "is_idempotent", "interruptions", "retries", "follows"),
+    [
+        ("succeeded", None, False, 0, 0, Next.DONE),
+        ("errored", "step.interrupted", False, 0, 3, Next.ASK),
+        ("errored", "step.interrupted", True, 0, 0, Next.AGAIN),
+        ("errored", "step.interrupted", True, 2, 0, Next.AGAIN),
+        ("errored", "step.interrupted", True, 3, 5, Next.ASK),
+        ("failed", "step.failed", True, 0, 0, Next.FAIL),
+        ("failed", "step.failed", True, 0, 1, Next.AGAIN),
+        ("errored", "step.errored", False, 0, 1, Next.AGAIN),
+        ("cancelled", "step.cancelled", True, 0, 5, Next.FAIL),
+    ],
+)
+def test_what_follows_the_end_of_a_run(
+    state: str, code: str | None, is_idempotent: bool, interruptions: int, retries: int, follows: Next
+) -> None:
+    """Only a repeatable step is made again unattended after an interruption, three times at most, whatever retries it has."""
+    found = after_run(state=state, code=code, is_idempotent=is_idempotent, interruptions=interruptions, retries=retries)
+    assert found is follows

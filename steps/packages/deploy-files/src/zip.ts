@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Reads zip by its central directory, with ZIP64; stored and deflated members; every size and CRC-32 is checked. */
 import type { FileHandle } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { crc32, createInflateRaw } from "node:zlib";
 import { forbidden, unreadable, type Member } from "./archive.ts";
 
@@ -10,6 +11,7 @@ const END64_LOCATOR = 0x07064b50;
 const ENTRY = 0x02014b50;
 const LOCAL = 0x04034b50;
 const MAX_DIRECTORY_BYTES = 256 * 1024 * 1024;
+const PIECE_BYTES = 256 * 1024;
 const UNKNOWN_32 = 0xffffffff;
 
 interface Entry {
@@ -49,14 +51,25 @@ async function* content(file: FileHandle, entry: Entry): AsyncGenerator<Uint8Arr
 
 async function* unpacked(file: FileHandle, entry: Entry, start: number): AsyncGenerator<Buffer> {
   if (entry.packedSize === 0) return;
-  const packed = file.createReadStream({ start, end: start + entry.packedSize - 1, autoClose: false });
   if (entry.method === 0) {
-    for await (const chunk of packed) yield chunk as Buffer;
+    yield* range(file, start, entry.packedSize);
     return;
   }
+  const packed = Readable.from(range(file, start, entry.packedSize));
   const inflate = createInflateRaw();
   packed.on("error", (error) => inflate.destroy(error));
   for await (const chunk of packed.pipe(inflate)) yield chunk as Buffer;
+}
+
+/** The bytes from `start`, read by position: a stream of the handle for each of a thousand members would leave a listener on it each time. */
+async function* range(file: FileHandle, start: number, size: number): AsyncGenerator<Buffer> {
+  for (let done = 0; done < size; ) {
+    const piece = Buffer.alloc(Math.min(PIECE_BYTES, size - done));
+    const { bytesRead } = await file.read(piece, 0, piece.length, start + done);
+    if (bytesRead === 0) throw unreadable("it ends in the middle of a member");
+    yield piece.subarray(0, bytesRead);
+    done += bytesRead;
+  }
 }
 
 async function entries(file: FileHandle): Promise<Entry[]> {
