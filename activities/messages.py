@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
+from activities.beating import Beat
 from waybill.app import exchange, trusts
 from waybill.domain.trusts import Road, Trust, TrustState
 from waybill.ports import Ports
@@ -46,7 +47,8 @@ class Messages:
             or self._ports.site.outbound_peers == "none"
         ):
             return Round(over=True)
-        done = exchange.run_round(self._ports, space_id=given.space_id, trust_id=given.trust_id)
+        with Beat():  # a slow peer is not a dead worker, and a dead worker is noticed soon
+            done = exchange.run_round(self._ports, space_id=given.space_id, trust_id=given.trust_id)
         return Round(sent=done.sent, received=done.received, refused=done.refused)
 
     @activity.defn(name="messages.wake_courier")

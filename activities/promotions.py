@@ -96,9 +96,14 @@ class Promotions:
         if message is not None and message.state in {"handed_over", "acknowledged"} and row.state is PromotionState.SEALED:
             row = promote.set_state(self._ports, space_id=given.space_id, promotion_id=given.promotion_id, state=PromotionState.IN_TRANSIT)
         refused = message.answer_code if message is not None else None
+        if refused is not None and row.finished_at is None:
+            # Whoever may send us no receipts still answers; without this the promotion would stay open, and no other could follow it.
+            row = promote.set_state(
+                self._ports, space_id=given.space_id, promotion_id=given.promotion_id, state=PromotionState.REFUSED, code=refused
+            )
         return WhereItIs(
             road_state="absent" if message is None else message.state,
-            state=PromotionState.REFUSED.value if refused and row.finished_at is None else row.state.value,
+            state=row.state.value,
             code=refused or row.code,
             message=row.message,
             last_event=row.last_event,

@@ -29,7 +29,9 @@ class Transfers:
             with Beat() as beat:
                 return self._upload(given, beat)
         except UnavailableError as error:
-            raise _cancelled_or(error) from error
+            if _was_cancelled(error):
+                raise CancelledError("cancelled") from error
+            raise
 
     @activity.defn(name="transfers.download", no_thread_cancel_exception=True)
     def download(self, given: ReplicateInput) -> ReplicateResult:
@@ -38,7 +40,9 @@ class Transfers:
             with Beat() as beat:
                 return self._download(given, beat)
         except UnavailableError as error:
-            raise _cancelled_or(error) from error
+            if _was_cancelled(error):
+                raise CancelledError("cancelled") from error
+            raise
 
     @activity.defn(name="transfers.abort")
     def abort(self, given: ReplicateInput) -> None:
@@ -119,9 +123,7 @@ class Transfers:
         return ReplicateResult(sha256=given.sha256, how=how, bytes_sent=moved.bytes_moved, bytes_saved=moved.bytes_resumed)
 
 
-def _cancelled_or(error: UnavailableError) -> Exception:
-    """The engine's own word for a cancelled activity; any other outside fault as it is."""
+def _was_cancelled(error: UnavailableError) -> bool:
+    """True when the transfer stopped because the engine asked for it, not for an outside fault."""
     details = activity.cancellation_details()
-    if error.code == "transfer.interrupted" and details is not None and details.cancel_requested:
-        return CancelledError("cancelled")
-    return error
+    return error.code == "transfer.interrupted" and details is not None and details.cancel_requested

@@ -5,6 +5,7 @@ It is built on the standard library's client, not on httpx2 as messages are: a G
 Refused: what ``adapters.peer_http`` refuses, for the same reasons. Nothing is retried; a kept connection that has died is not used.
 """
 
+import base64
 import contextlib
 import http.client
 import re
@@ -139,9 +140,11 @@ class GrantedHttp:
             if answer.length:
                 raise UnavailableError("peer.unavailable", "The other site broke off", found=f"{answer.length} bytes short")
 
-    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int) -> None:
+    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int, md5: bytes | None = None) -> None:
         """One part put; see ``adapters.peer_http.HttpPeer.put_part``."""
         headers = {"Content-Length": str(size_bytes)}
+        if md5 is not None:
+            headers["Content-MD5"] = base64.b64encode(md5).decode("ascii")
         with self._exchange("PUT", url, ca_pem=ca_pem, headers=headers, pieces=_exactly(pieces, size_bytes)) as answer:
             _check_status(answer)
 
@@ -157,7 +160,7 @@ class GrantedHttp:
             with translated():
                 if connection.sock is None:
                     connection.connect()
-                connection.set_pace(self._new_pace())
+                connection.set_pace(self.new_pace())
                 # A server may refuse, and close, before it has read a whole part: what it said still counts.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                     connection.request(method, endpoint.target, body=pieces, headers={"Accept-Encoding": "identity", **headers})
@@ -172,7 +175,8 @@ class GrantedHttp:
             else:
                 connection.close()
 
-    def _new_pace(self) -> Pace:
+    def new_pace(self) -> Pace:
+        """A pace that starts now, for one exchange."""
         return Pace(slowest_bytes_per_second=self._slowest, window_seconds=self._window, monotonic=self._monotonic)
 
     def _take(self, ca_pem: str, endpoint: Endpoint) -> _Connection:

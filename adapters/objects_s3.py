@@ -5,6 +5,7 @@ Refused: retries (Temporal retries the activity), signature version 2, and any c
 store where the protocol of multipart uploads wants it, and says nothing about content. SHA-256 of what was read is the only truth.
 """
 
+import base64
 import contextlib
 import hashlib
 import urllib.parse
@@ -140,7 +141,9 @@ class S3Objects:
     def put_part(self, key: str, multipart_id: str, number: int, data: bytes) -> None:
         """One part stored, over an earlier one of that number. Raises NotFoundError when the upload is gone."""
         with _translated(key):
-            self._client.upload_part(Bucket=self._bucket, Key=key, UploadId=multipart_id, PartNumber=number, Body=data)
+            self._client.upload_part(
+                Bucket=self._bucket, Key=key, UploadId=multipart_id, PartNumber=number, Body=data, ContentMD5=_content_md5(data)
+            )
 
     def complete_multipart(self, key: str, multipart_id: str) -> None:
         """All confirmed parts joined into the object. An object that is already there is kept and the parts are dropped.
@@ -234,7 +237,7 @@ class S3Objects:
     def _put_whole(self, key: str, data: bytes) -> None:
         try:
             with _translated(key):
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentMD5=_content_md5(data), IfNoneMatch="*")
         except _Taken:
             self._keep_existing(key)
 
@@ -257,6 +260,11 @@ class S3Objects:
         """Nothing to do when the object is there; a 409 may also mean that the other writer has failed since."""
         if self.exists(key) is None:
             raise UnavailableError("store.unavailable", "Another writer of the same object was first and failed", field=key)
+
+
+def _content_md5(data: bytes) -> str:
+    """Without it a store may take a body that broke off, as when this process is killed, for the whole."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode("ascii")
 
 
 class _Taken(Exception):  # noqa: N818 - a signal inside this module; it never leaves it

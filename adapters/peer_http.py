@@ -15,7 +15,7 @@ from typing import Final
 import httpx2
 
 from adapters.addresses import Endpoint, parse_https, resolve
-from adapters.granted_http import GrantedHttp, peer_context, refuse_redirect, unavailable
+from adapters.granted_http import GrantedHttp, Pace, peer_context, refuse_redirect, unavailable
 from waybill.errors import (
     CODES,
     ConflictError,
@@ -73,8 +73,8 @@ class HttpPeer:
         headers = {"content-type": "application/json", "accept": "application/json, application/problem+json"}
         with self._call(url, ca_pem=address.ca_pem, headers=headers, content=body, timeout_seconds=timeout_seconds) as answer:
             if answer.is_success:
-                return _bounded(answer, MAX_ANSWER_BYTES)
-            raise _problem(answer)
+                return _bounded(answer, MAX_ANSWER_BYTES, self._granted.new_pace())
+            raise _problem(answer, self._granted.new_pace())
 
     def get_range(self, url: str, *, ca_pem: str, start: int, end: int) -> Iterator[bytes]:
         """The bytes ``[start, end)`` of a granted URL, fewer when the object ends before, none when it ends before ``start``.
@@ -89,13 +89,15 @@ class HttpPeer:
         """
         return self._granted.get_range(url, ca_pem=ca_pem, start=start, end=end)
 
-    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int) -> None:
+    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int, md5: bytes | None = None) -> None:
         """One part of exactly ``size_bytes`` put to a granted URL. Errors of ``pieces`` pass through.
 
+        Args:
+            md5: of the whole part. A store may take a body that broke off, as when the sender is killed, for a whole part; not with this.
         Raises:
             PolicyError, NotFoundError, UnavailableError, TrustError: as for ``get_range``.
         """
-        self._granted.put_part(url, ca_pem=ca_pem, pieces=pieces, size_bytes=size_bytes)
+        self._granted.put_part(url, ca_pem=ca_pem, pieces=pieces, size_bytes=size_bytes, md5=md5)
 
     @contextlib.contextmanager
     def _call(
@@ -152,20 +154,21 @@ class HttpPeer:
             return client
 
 
-def _bounded(answer: httpx2.Response, limit: int) -> bytes:
+def _bounded(answer: httpx2.Response, limit: int, pace: Pace) -> bytes:
     body = bytearray()
     for piece in answer.iter_raw():
+        pace.tell(len(piece))
         body += piece
         if len(body) > limit:
             raise FormatError("limit.exceeded", "The other site's answer is too long", expected=f"at most {limit} bytes")
     return bytes(body)
 
 
-def _problem(answer: httpx2.Response) -> WaybillError:
+def _problem(answer: httpx2.Response, pace: Pace) -> WaybillError:
     """The problem document of the other side as the same error here; its words are shown, its code decides."""
     status = answer.status_code
     try:
-        document = json.loads(_bounded(answer, _MAX_PROBLEM_BYTES))
+        document = json.loads(_bounded(answer, _MAX_PROBLEM_BYTES, pace))
     except (ValueError, RecursionError, FormatError):
         document = None
     code = document.get("code") if isinstance(document, dict) else None

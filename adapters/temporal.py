@@ -194,7 +194,7 @@ class TemporalEngine:
                 newest = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL)
                 # The run is pinned: without it, describe and history could speak of two runs.
                 handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(workflow_id, run_id=newest.run_id)
-                history = await handle.fetch_history()
+                history = await handle.fetch_history(rpc_timeout=_CALL)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return ()

@@ -3,6 +3,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from cli import carrier, completing, deploy, inbox, package, project, release, sign_in, space, task, trust
 from cli.client import ApiError
-from cli.exits import Exit, exit_of
+from cli.exits import Exit, ExitError, exit_of
 from cli.help_page import EVERYWHERE, HelpPage
 from cli.output import Format, choose_format, say
 from cli.session import CURRENT
@@ -94,15 +95,19 @@ def root(
     app(tokens, exit_on_error=False, print_error=False)
 
 
-def main() -> None:
-    """The process's entry; ends with one of the exit codes of ``cli.exits``."""
+def main(tokens: Sequence[str] | None = None) -> None:
+    """The process's entry, for its own arguments or for ``tokens``; ends with one of the exit codes of ``cli.exits``."""
     try:
-        app.meta(exit_on_error=False, print_error=False)
+        app.meta(list(sys.argv[1:] if tokens is None else tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         say(f"error: {error}")
+        say(f"  what to do: see {' '.join(('waybill', *(error.command_chain or ())))} --help")
         sys.exit(Exit.USAGE)
     except WaybillError as error:
         sys.exit(_explain(error))
+    except ExitError as ended:
+        _explain(ended.error)
+        sys.exit(ended.code)
     except KeyboardInterrupt:
         say("\ninterrupted")
         sys.exit(Exit.INTERRUPTED)

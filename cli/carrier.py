@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """``waybill carrier | receipt | bundle | audit …``: what a person carries, what came home, and how it is checked."""
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx2
 from cyclopts import Parameter
 
-from cli.bundle_file import inspect_file, verify_file
 from cli.client import items, tls_context
-from cli.exits import Exit, exit_of
+from cli.exits import Exit, ExitError, exit_of
 from cli.files import write_bytes
 from cli.help_page import noun
-from cli.output import human_bytes, print_json, say, show_many, show_one
+from cli.output import chosen_format, human_bytes, print_json, say, show_many, show_one
 from cli.package import upload
 from cli.parameters import Limit, Timeout, TrustName
 from cli.session import connect
 from cli.waiting import follow
-from waybill.errors import UnavailableError, WaybillError
+from waybill.errors import CODES, UnavailableError, WaybillError
 
 carrier_app = noun("carrier", "Carrier files: all for a Remote Space in one file.")
 receipt_app = noun("receipt", "Signed receipts.")
@@ -72,10 +75,10 @@ def carrier_import(file: CarrierFile, /, *, timeout: Timeout = 3600) -> None:
         made = client.post(client.space_path("/carriers/imports"), {"upload_id": uploaded.upload_id}, idempotent=True)
         task, code = follow(client, made["task"], wait=True, timeout_seconds=timeout)
         found = client.get(client.space_path(f"/carriers/{made['carrier']['id']}"))
-        show_one(found, fields=_CARRIER)
+        show_one(found if chosen_format() == "json" else _brief(found), fields=_CARRIER)
     if code == Exit.UNSUCCESSFUL and exit_of(str(task.get("code") or ""), None) == Exit.VERIFICATION:
         code = Exit.VERIFICATION
-    raise SystemExit(int(code))
+    raise SystemExit(int(_refused(found["summary"]) or code))
 
 
 @carrier_app.command(name="list")
@@ -134,13 +137,17 @@ def bundle_inspect(file: CarrierFile, /) -> None:
 
     Example: waybill bundle inspect to-vault.wbc
     """
+    from cli.bundle_file import inspect_file  # cryptography, formats and trust: no other command needs them
+
+    with _whatever_is_wrong_is_exit_6():
+        found = inspect_file(file)
     show_one(
-        inspect_file(file),
+        found,
         fields=(
             "verified",
             "sender_space_id",
             "target_space_id",
-            "signer_fingerprint",
+            "signing_keys",
             "created_at",
             "volume",
             "envelopes",
@@ -163,7 +170,10 @@ def bundle_verify(
 
     Example: waybill bundle verify to-vault.wbc --identity devtest.identity.json
     """
-    found = verify_file(file, identity)
+    from cli.bundle_file import verify_file
+
+    with _whatever_is_wrong_is_exit_6():
+        found = verify_file(file, identity, now=datetime.now(UTC))
     say(f"{file}: every signature and digest is right")
     show_one(found, fields=("sender_space_id", "signer_fingerprint", "envelopes", "blobs", "bytes"), name="signer_fingerprint")
 
@@ -202,6 +212,38 @@ def api_get(path: Annotated[str, Parameter(help="A path of the API, such as /api
     """
     with connect() as client:
         print_json(client.get(path))
+
+
+def _brief(carrier: dict[str, Any]) -> dict[str, Any]:
+    """The row with numbers instead of lists in its summary."""
+    summary = carrier["summary"]
+    counted: dict[str, Any] = {"source": summary.get("source")}
+    if isinstance(summary.get("envelopes"), list):
+        counted |= Counter(str(entry["state"]) for entry in summary["envelopes"])
+    if isinstance(summary.get("blobs"), dict):
+        counted |= {f"blobs {key}": len(value) for key, value in summary["blobs"].items() if isinstance(value, list)}
+    return {**carrier, "summary": counted}
+
+
+def _refused(summary: dict[str, Any]) -> Exit | None:
+    """Each envelope and blob of an imported carrier that was refused is named; the exit code of the first one."""
+    blobs = summary.get("blobs")
+    entries = [*(summary.get("envelopes") or []), *((blobs or {}).get("refused") or [])] if isinstance(blobs, dict) else []
+    refused = [entry for entry in entries if entry.get("code")]
+    for entry in refused:
+        say(f"refused: {entry.get('kind', 'blob')} {entry['sha256']} [{entry['code']}]")
+    return exit_of(refused[0]["code"], CODES[refused[0]["code"]].http_status if refused[0]["code"] in CODES else None) if refused else None
+
+
+@contextmanager
+def _whatever_is_wrong_is_exit_6() -> Iterator[None]:
+    """Of a file that somebody brought nothing is a mistake of the person at the keyboard, but that it cannot be read at all."""
+    try:
+        yield
+    except WaybillError as error:
+        if error.code == "cli.usage":
+            raise
+        raise ExitError(error, Exit.VERIFICATION) from error
 
 
 def _fetch(url: str, out: Path, *, size: int, ca: str | None) -> None:

@@ -3,6 +3,8 @@
 
 from enum import IntEnum
 
+from waybill.errors import WaybillError
+
 
 class Exit(IntEnum):
     """What a script may rely on; the same list stands in ``waybill --help`` and docs/reference/cli.md."""
@@ -67,3 +69,12 @@ def exit_of(code: str, http_status: int | None) -> Exit:
     if http_status in {403, 409, 412, 422, 428}:
         return Exit.REFUSED
     return Exit.FAILURE
+
+
+class ExitError(Exception):
+    """A command that knows better than the table how it ends: ``error`` is explained, and ``code`` is the exit."""
+
+    def __init__(self, error: WaybillError, code: Exit) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.code = code

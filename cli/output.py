@@ -16,6 +16,7 @@ from rich.table import Table
 Format = Literal["table", "json", "name"]
 
 _FORMAT: list[Format] = ["table"]
+_PIPE_WIDTH = 2000
 _UNSAFE = {"Cc", "Cf", "Cs", "Co"}
 
 
@@ -124,9 +125,14 @@ def _print_table(values: Sequence[Mapping[str, Any]], columns: Sequence[str]) ->
         table.add_column(printable(column.rsplit(".", 1)[-1].replace("_", " ")), overflow="fold")
     for value in values:
         table.add_row(*(cell(_dig(value, column)) for column in columns))
-    # In a pipe nothing is folded, so that a line stays a line.
-    wide = None if sys.stdout.isatty() else 2000
-    Console(highlight=False, markup=False, emoji=False, width=wide).print(table, crop=False, soft_wrap=wide is not None)
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False, emoji=False).print(table)
+        return
+    # In a pipe nothing is folded and nothing is padded, so that a line stays a line.
+    console = Console(highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(table, crop=False, soft_wrap=True)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _is_list_of_things(value: Any) -> bool:

@@ -162,7 +162,7 @@ def variable_template(
     /,
     *,
     label: Annotated[str, Parameter(help="What people are asked for.")],
-    help: Annotated[str, Parameter(help="A sentence that helps them.")] = "",
+    help_text: Annotated[str, Parameter(help="A sentence that helps them.")] = "",
     type: ValueKind = "text",
     optional: Annotated[bool, Parameter(help="It may stay without a value.")] = False,
     default: Annotated[str | None, Parameter(help="The value when nobody gives one.")] = None,
@@ -171,9 +171,9 @@ def variable_template(
 ) -> None:
     """Declare a value that whoever deploys must give.
 
-    Example: waybill variable template storefront SiteTitle --label "Title of the site" --help "Shown on the front page"
+    Example: waybill variable template storefront SiteTitle --label "Title of the site" --help-text "Shown on the front page"
     """
-    template = {"label": label, "help": help, "mandatory": not optional, "default": default, "choices": choice or [], "per": per}
+    template = {"label": label, "help": help_text, "mandatory": not optional, "default": default, "choices": choice or [], "per": per}
     with connect() as client:
         show_variable(_put_variable(client, project, {"name": name, "type": type, "template": template}))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cli import completing
-from cli.client import items
+from cli.client import Client, items
 from cli.help_page import noun
 from cli.output import human_bytes, show_many, show_one
 from cli.parameters import Limit, ProjectName, ProjectOption, PromotionId, ReleaseVersion, Timeout, TrustName, Wait
@@ -96,7 +96,7 @@ def release_block(
     Example: waybill release block 1.0.0 --project storefront --reason "wrong prices"
     """
     with connect() as client:
-        found = client.get(client.space_path(f"/releases/{release}"), project=project)["release"]
+        found = _listed(client, release, project)
         path = client.space_path(f"/releases/{found['id']}/block")
         show_one(client.put(path, {"reason": reason}, etag=f'"{found["revision"]}"'), fields=_RELEASE, name="id")
 
@@ -108,9 +108,9 @@ def release_unblock(release: ReleaseName, /, *, project: ProjectOption = None) -
     Example: waybill release unblock 1.0.0 --project storefront
     """
     with connect() as client:
-        found = client.get(client.space_path(f"/releases/{release}"), project=project)["release"]
+        found = _listed(client, release, project)
         client.delete(client.space_path(f"/releases/{found['id']}/block"), etag=f'"{found["revision"]}"')
-        show_one(client.get(client.space_path(f"/releases/{found['id']}"))["release"], fields=_RELEASE, name="id")
+        show_one({**found, "blocked_reason": None}, fields=_RELEASE, name="id")
 
 
 @promotion_app.command(name="start")
@@ -196,6 +196,21 @@ def promotion_cancel(promotion: PromotionId, /) -> None:
         _, code = follow(client, task, wait=True, timeout_seconds=60, expected=frozenset({"cancelled"}))
         show_one(client.get(client.space_path(f"/promotions/{promotion}")), fields=_PROMOTION)
     raise SystemExit(int(code))
+
+
+def _listed(client: Client, release: str, project: str | None) -> dict[str, Any]:
+    """The row of a release, which is there even when the signed document behind it can no longer be read."""
+    if project is None and not release.startswith("rel_"):
+        raise WaybillError("cli.usage", "a version alone could be of any project; give --project", field="--project")
+    cursor: str | None = None
+    while True:
+        page = client.get(client.space_path("/releases"), limit=200, cursor=cursor, project=project)
+        for row in page["items"]:
+            if release in (row["id"], row["release_version"]):
+                return dict(row)
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            raise WaybillError("record.absent", "there is no such release here", field="release", found=release)
 
 
 def _packages(given: list[str] | None) -> dict[str, Any] | None:

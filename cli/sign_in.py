@@ -3,15 +3,17 @@
 
 import getpass
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.client import Client
+from cli.client import ApiError, Client
 from cli.help_page import noun
 from cli.output import say, show_many, show_one
-from cli.profile import Profile, chosen_name, find_profile, forget_profile, save_profile
+from cli.profile import Profile, chosen_name, find_profile, forget_profile, load_profile, save_profile
 from cli.session import CURRENT, again, authority, confirm, connect, may_ask
 from waybill.errors import PolicyError, WaybillError
 
@@ -39,8 +41,7 @@ def login(
     name = chosen_name(CURRENT.profile)
     named = authority()
     ca = str(Path(named).resolve()) if named else None
-    with Client(Profile(name=name, url=url.rstrip("/"), token="", ca=ca)) as client:
-        client.post("/api/v1/login", {"username": username, "password": password})
+    with _person(url.rstrip("/"), ca, username=username, password=password) as client:
         me = client.get("/api/v1/me")
         if me.get("must_change_password"):
             changing = again("password", client.profile.url, "--username", username)
@@ -48,7 +49,6 @@ def login(
         body = {"name": f"command line of {username}", "days": days, "grants": me["grants"]}
         token = client.post("/api/v1/keys", body)["token"]
         space = _space_of(client, name)
-        client.post("/api/v1/logout")
     path = save_profile(Profile(name=name, url=client.profile.url, token=token, space=space, ca=ca))
     where = f"in the Space {space}" if space else f"no Space is chosen yet; run: {again('space', 'list')}"
     say(f"signed in at {client.profile.url} as {username}, {where}; the key is in {path}")
@@ -91,8 +91,7 @@ def password(
     """
     old = read_value(old_file, stdin=False, ask="Old password: ")
     new = read_value(new_file, stdin=False, ask="New password: ")
-    with Client(Profile(name="", url=url.rstrip("/"), token="", ca=authority())) as client:
-        client.post("/api/v1/login", {"username": username, "password": old})
+    with _person(url.rstrip("/"), authority(), username=username, password=old) as client:
         client.put("/api/v1/me/password", {"old_password": old, "new_password": new})
     say("changed")
 
@@ -102,18 +101,25 @@ def key_create(
     name: Annotated[str, Parameter(help="What the key is for.")],
     /,
     *,
+    username: Annotated[str, Parameter(help="Your account; only a person makes keys, so that your password is needed.")],
     permission: Annotated[list[str], Parameter(help="A right of the key; may be repeated.")],
     in_space: Annotated[str, Parameter(help="The Space in which it has them; * is every Space.")] = "*",
     days: Annotated[int, Parameter(help="How long the key is valid.")] = 90,
+    password_file: Annotated[Path | None, Parameter(help="Read the password from this file instead of asking.")] = None,
+    password_stdin: Annotated[bool, Parameter(help="Read the password from standard input instead of asking.")] = False,
 ) -> None:
-    """Make an API key; its token is shown once, on standard output.
+    """Make an API key for a program.
 
-    Example: waybill key create ci --permission package.push --permission release.create --in-space devtest
+    Its token is shown once, on standard output; it has no right that you have not.
+
+    Example: waybill key create ci --username ada --permission package.push --permission release.create --in-space devtest
     """
-    with connect() as client:
+    profile = load_profile(name=CURRENT.profile, url=CURRENT.url, space=CURRENT.space, ca=CURRENT.ca)
+    password = read_value(password_file, stdin=password_stdin, ask="Password: ")
+    with _person(profile.url, profile.ca, username=username, password=password) as client:
         made = client.post("/api/v1/keys", {"name": name, "days": days, "grants": [{"space_id": in_space, "permissions": permission}]})
-        say("this token is shown once; store it now")
-        show_one({**made["key"], "token": made["token"]}, fields=("id", "name", "expires_at", "token"), name="token")
+    say("this token is shown once; store it now")
+    show_one({**made["key"], "token": made["token"]}, fields=("id", "name", "expires_at", "token"), name="token")
 
 
 @key_app.command(name="list")
@@ -137,8 +143,11 @@ def key_revoke(key: Annotated[str, Parameter(help="The key's id.")], /) -> None:
     Example: waybill key revoke key_0123456789abcdef0123456789abcdef
     """
     with connect() as client:
+        row = next((row for row in client.get("/api/v1/keys")["items"] if row["id"] == key), None)
+        if row is None:
+            raise WaybillError("record.absent", "you have no key with this id", field="key", found=key)
         confirm(f"whatever uses {key} stops working", typed="revoke")
-        client.delete(f"/api/v1/keys/{key}")
+        client.delete(f"/api/v1/keys/{key}", etag=f'"{row["revision"]}"')
         say(f"revoked {key}")
 
 
@@ -158,6 +167,19 @@ def read_value(value_file: Path | None, *, stdin: bool, ask: str) -> str:
     if not may_ask():
         raise WaybillError("cli.usage", "nobody can be asked here; give it in a file or on standard input", field=ask.strip(": "))
     return getpass.getpass(ask)
+
+
+@contextmanager
+def _person(url: str, ca: str | None, *, username: str, password: str) -> Iterator[Client]:
+    """A client in a session of this person, which is over at the end."""
+    with Client(Profile(name="", url=url, token="", ca=ca)) as client:
+        client.post("/api/v1/login", {"username": username, "password": password})
+        try:
+            yield client
+        finally:
+            # After a change of the password there is no session left to end.
+            with suppress(ApiError):
+                client.post("/api/v1/logout")
 
 
 def _space_of(client: Client, name: str) -> str | None:

@@ -12,7 +12,7 @@ from cli.output import say, show_many, show_one
 from cli.parameters import MachineName
 from cli.profile import chosen_name, find_profile, save_profile
 from cli.session import CURRENT, confirm, connect
-from waybill.errors import PolicyError
+from waybill.errors import PolicyError, WaybillError
 
 space_app = noun("space", "Spaces of this site.")
 environment_app = noun("environment", "Environments, own ones and those of Remote Spaces.")
@@ -67,12 +67,17 @@ def environment_list() -> None:
     Example: waybill environment list
     """
     with connect() as client:
-        show_many(
-            client.get(client.space_path("/environments"))["items"],
-            columns=("slug", "name", "trust_id", "confirmed", "id"),
-            name="slug",
-            empty="no environments; make one with: waybill environment create NAME",
-        )
+        rows = client.get(client.space_path("/environments"))["items"]
+        names = {row["id"]: row["name"] for row in client.get(client.space_path("/trusts"))["items"]}
+    for row in rows:
+        owner = names.get(row["trust_id"])
+        row["full_name"] = f"{owner}: {row['name']}" if owner else row["name"]
+    show_many(
+        rows,
+        columns=("slug", "full_name", "confirmed", "id"),
+        name="slug",
+        empty="no environments; make one with: waybill environment create NAME",
+    )
 
 
 @environment_app.command(name="create")
@@ -166,7 +171,9 @@ def machine_disable(machine: MachineName, /) -> None:
     """
     with connect() as client:
         rows = client.get(client.space_path("/machines"))["items"]
-        row = next((row for row in rows if machine in (row["id"], row["name"])), {"id": machine, "revision": 1})
+        row = next((row for row in rows if machine in (row["id"], row["name"])), None)
+        if row is None:
+            raise WaybillError("record.absent", "there is no such machine here", field="machine", found=machine)
         confirm(f"the machine {machine} can never come back under its token", typed="disable")
         client.delete(client.space_path(f"/machines/{row['id']}"), etag=f'"{row["revision"]}"')
     say(f"disabled {machine}")

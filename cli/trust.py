@@ -94,7 +94,8 @@ def trust_register(
     with connect() as client:
         made = client.post(client.space_path("/trusts"), body)
     say(f"pending. Compare this with the other side by voice: {_grouped(made['fingerprint'])}")
-    say(f"when it is the same, confirm it: {again('trust', 'confirm', made['slug'], '--fingerprint', made['fingerprint'])}")
+    # The command to paste holds no fingerprint: what is confirmed must come from the other side, not from this file.
+    say(f"then confirm what they read to you: {again('trust', 'confirm', made['slug'], '--fingerprint', 'FINGERPRINT')}")
     show_one(made, fields=_FIELDS, name="slug")
 
 
@@ -174,8 +175,7 @@ def _grants(grant: list[Grant] | None, project: list[str] | None) -> dict[str, A
 def _compared(known: dict[str, Any]) -> str:
     if not may_ask():
         raise WaybillError("cli.usage", "give --fingerprint as the other side showed it", field="--fingerprint")
-    say(f"the identity of {known['peer_name']} has the fingerprint {_grouped(known['fingerprint'])}")
-    print("type the fingerprint that the other side reads to you: ", end="", file=sys.stderr, flush=True)
+    print(f"type the fingerprint that {known['peer_name']} reads to you: ", end="", file=sys.stderr, flush=True)
     given = input()
     # A run by a person ends with what a script would say instead.
     say(f"automation command: {again('trust', 'confirm', known['slug'], '--fingerprint', given.replace(' ', ''))}")

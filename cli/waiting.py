@@ -55,6 +55,9 @@ def follow(
     if task["state"] not in ENDED and not (until_waiting and task["state"] == "waiting"):
         say(f"still {task['state']} after {timeout_seconds:.0f} s: {task['details']}; follow it with: {later}")
         return task, Exit.TIMED_OUT
+    if task["state"] == "waiting":
+        say(f"{task['details']}; follow on with: {later}")
+        return task, Exit.OK
     return task, _exit_of(task, expected)
 
 
@@ -94,9 +97,6 @@ def _drain(client: Client, path: str, after: int) -> int:
 
 
 def _exit_of(task: dict[str, Any], expected: frozenset[str]) -> Exit:
-    if task["state"] == "waiting":
-        say(f"waiting: {task['details']}")
-        return Exit.OK
     if task["state"] in expected:
         return Exit.OK
     say(f"{task['state']}: {task.get('message') or task['details']}" + (f" [{task['code']}]" if task.get("code") else ""))

@@ -111,6 +111,7 @@ def _python() -> bool | None:
         "-e",
         str(ROOT),
     ]
+    (ROOT / "steps" / "dist").mkdir(exist_ok=True)  # the build refuses to start without what the wheel will include
     good = good and _step("the clone itself", clone)
     return good and _stamp(stamp, [lock, ROOT / "pyproject.toml"])
 

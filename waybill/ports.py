@@ -270,8 +270,8 @@ class Peer(Protocol):
     def get_range(self, url: str, *, ca_pem: str, start: int, end: int) -> Iterator[bytes]:
         """Bytes ``[start, end)`` of a granted URL. Raises UnavailableError."""
 
-    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int) -> None:
-        """One part put to a granted URL. Raises UnavailableError."""
+    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int, md5: bytes | None = None) -> None:
+        """One part put to a granted URL; with ``md5`` the store keeps no other bytes. Raises UnavailableError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

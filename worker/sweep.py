@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a crash may have swallowed is done again every few seconds: starts of tasks, decisions that no story heard of,
-couriers of trusts, uploads that nobody finished.
+couriers of trusts, stories of bundles that were recalled, uploads that nobody finished.
 
 Everything here is idempotent, so several control workers may sweep at once. One Space's fault does not keep the next from its turn.
 """
@@ -11,12 +11,12 @@ from typing import Final
 
 import structlog
 
-from waybill.app import tasks, trusts
+from waybill.app import receive, tasks, trusts
 from waybill.domain.bundles import InboxBundle, InboxState
 from waybill.domain.spaces import Space
 from waybill.domain.stories import ImportDecision
 from waybill.domain.tasks import Task, TaskState
-from waybill.errors import WaybillError
+from waybill.errors import ConflictError, NotFoundError, WaybillError
 from waybill.ports import SITE, Ports
 
 EVERY_SECONDS: Final = 15.0
@@ -28,13 +28,7 @@ def sweep_once(ports: Ports) -> int:
     """Every Space has been looked after; returns how many things were started or dropped."""
     with ports.ledger.read(SITE) as work:
         spaces = [space for space in work.of(Space).where() if space.retired_at is None]
-    done = 0
-    for space in spaces:
-        try:
-            done += _sweep_space(ports, space.id)
-        except WaybillError as error:
-            structlog.stdlib.get_logger("waybill.sweep").warning("sweep.postponed", space_id=space.id, code=error.code)
-    return done + _drop_stale(ports)
+    return sum(_sweep_space(ports, space.id) for space in spaces) + _drop_stale(ports)
 
 
 async def sweep_forever(ports: Ports, *, every_seconds: float = EVERY_SECONDS) -> None:
@@ -48,10 +42,28 @@ async def sweep_forever(ports: Ports, *, every_seconds: float = EVERY_SECONDS) -
 
 
 def _sweep_space(ports: Ports, space_id: str) -> int:
-    done = tasks.start_queued(ports, space_id=space_id) + _tell_decisions(ports, space_id)
+    """Each chore on its own: one that fails, now or always, does not keep the others from their turn."""
+    done = 0
+    for chore in (_start_couriers, _start_queued, _tell_decisions, _settle_refused):
+        try:
+            done += chore(ports, space_id)
+        except WaybillError as error:
+            structlog.stdlib.get_logger("waybill.sweep").warning("sweep.postponed", space_id=space_id, code=error.code)
+    return done
+
+
+def _start_couriers(ports: Ports, space_id: str) -> int:
     if ports.site.outbound_peers != "none":
         trusts.start_couriers(ports, space_id=space_id)
-    return done
+    return 0
+
+
+def _start_queued(ports: Ports, space_id: str) -> int:
+    return tasks.start_queued(ports, space_id=space_id)
+
+
+def _settle_refused(ports: Ports, space_id: str) -> int:
+    return receive.settle_refused(ports, space_id=space_id)
 
 
 def _tell_decisions(ports: Ports, space_id: str) -> int:
@@ -68,7 +80,10 @@ def _tell_decisions(ports: Ports, space_id: str) -> int:
             preview_sha256=row.preview_sha256 or "",
             actor_id=row.decided_by or "",
         )
-        ports.engine.update(waiting[row.id].workflow_id, "decide", decision, update_id=decision.decision_id)
+        try:
+            ports.engine.update(waiting[row.id].workflow_id, "decide", decision, update_id=decision.decision_id)
+        except (ConflictError, NotFoundError) as error:  # that story has ended or knows better; the next one is another
+            structlog.stdlib.get_logger("waybill.sweep").warning("sweep.postponed", space_id=space_id, code=error.code)
     return len(decided)
 
 

@@ -35,14 +35,15 @@ class LocalTimes(TypedDict):
 OUTSIDE: Final = RetryPolicy(initial_interval=timedelta(milliseconds=250), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30))
 NEVER_AGAIN: Final = RetryPolicy(maximum_attempts=1)
 
-QUICK: Final[ActivityTimes] = {"start_to_close_timeout": timedelta(seconds=60), "retry_policy": OUTSIDE}
-"""Work on the ledger."""
+QUICK: Final[ActivityTimes] = {"start_to_close_timeout": timedelta(seconds=30), "retry_policy": OUTSIDE}
+"""Work on the ledger: twice as long as a writer waits for its turn, and how long the death of a worker is felt."""
 
 SHOWN: Final[LocalTimes] = {"start_to_close_timeout": timedelta(seconds=20), "retry_policy": OUTSIDE}
 """A word for the pages: no hop over the server, so that saying something costs little."""
 
 EXCHANGE: Final[ActivityTimes] = {
     "start_to_close_timeout": timedelta(minutes=5),
+    "heartbeat_timeout": timedelta(seconds=20),
     "retry_policy": RetryPolicy(maximum_attempts=1),
 }
 """One round with a peer. Not retried: the courier's own poll is the retry, and it says what it waits for."""

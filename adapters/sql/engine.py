@@ -121,9 +121,15 @@ def lock_space(connection: Connection, space_id: str) -> None:
 
 
 def create_private(path: str) -> None:
-    """A new database file belongs to its owner alone; SQLite gives its companions the same mode."""
+    """A new database file belongs to its owner alone; SQLite gives its companions the same mode.
+
+    An existing file is never opened here: closing it again would drop every lock that this process holds on it, and another process
+    would then take the write-ahead log away from under us (Source: sqlite.org/howtocorrupt.html section 2.2).
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise UnavailableError("ledger.unavailable", f"the database file cannot be opened ({error.strerror})") from error
 

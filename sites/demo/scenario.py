@@ -108,7 +108,7 @@ class Scenario:
             ("Title of the site", "SiteTitle", "Shown on the front page"),
             ("Directory of the site", "SiteRoot", "Absolute path"),
         ):
-            site.cli.run("variable", "template", "storefront", name, "--label", title, "--help", words)
+            site.cli.run("variable", "template", "storefront", name, "--label", title, "--help-text", words)
         site.cli.run("variable", "set", "storefront", storefront.SECRET_NAME, "--type", "secret", "--value-stdin", stdin=self.secret)
         for scope, owner in (("Test", site), ("Prod: Production", self.world.frankfurt), ("Vault: Production", self.world.vault)):
             site.cli.run("variable", "set", "storefront", "SiteUrl", "--value", owner.web_url, "--environment", scope)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fastapi.testclient import TestClient
 
 from api.limits import DEFAULT_BODY_BYTES, MIB, ThrottledError, TokenBuckets, body_limit_of
 from api.settings import ApiSettings
@@ -70,6 +71,16 @@ def test_a_key_that_asks_too_often_waits() -> None:
         assert world.client.get("/api/v1/me", headers=second).status_code == 200
         world.site.clock.advance(timedelta(seconds=10))
         assert world.client.get("/api/v1/me", headers=first).status_code == 200
+
+
+def test_a_stranger_does_not_use_up_the_rate_of_a_spaces_peers() -> None:
+    """Before anything is proven only the address can be counted: peers that call from elsewhere are still heard."""
+    world = make_world(settings=ApiSettings(key_burst=3, key_refill_per_second=0.01))
+    url, headers = f"/peer/v1/{world.space.id}/exchange", {"Content-Type": "application/json"}
+    with TestClient(world.client.app, client=("192.0.2.66", 1)) as stranger, TestClient(world.client.app, client=("192.0.2.7", 1)) as peer:
+        codes = [stranger.post(url, content=b"{}", headers=headers).status_code for _ in range(5)]
+        assert (codes[0], codes[-1]) == (403, 429)
+        assert peer.post(url, content=b"{}", headers=headers).status_code == 403
 
 
 def test_a_bucket_refills_and_never_overflows() -> None:

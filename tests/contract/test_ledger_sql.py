@@ -4,6 +4,8 @@
 import dataclasses
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -189,6 +191,24 @@ def test_a_writer_that_never_gets_its_turn_says_so(address: str, request: pytest
         other.close()
     with ledger.write(SPACE) as work:
         work.of(Tenant).add(make(Tenant, "t"))
+    ledger.close()
+
+
+def test_a_process_that_leaves_takes_no_log_away(sqlite_url: str) -> None:
+    """New connections keep the locks of those that are there: another process that was the last of its own must not remove our log."""
+    ledger, path = open_ledger(sqlite_url), sqlite_url.removeprefix("sqlite:///")
+    with ledger.write(SPACE) as work:
+        work.of(Tenant).add(make(Tenant, "first"))
+    with ledger.read(SPACE) as work:
+        assert work.of(Tenant).count() == 1
+    log = Path(f"{path}-wal").stat().st_ino
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM tenants').fetchone()[0]); c.close()"
+    command = [sys.executable, "-c", program, path]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "1"
+    assert Path(f"{path}-wal").stat().st_ino == log
+    with ledger.write(SPACE) as work:
+        work.of(Tenant).add(make(Tenant, "second"))
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "2"
     ledger.close()
 
 

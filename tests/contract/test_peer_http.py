@@ -4,8 +4,12 @@
 import contextlib
 import json
 import secrets
+import signal
 import ssl
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -146,6 +150,29 @@ def test_granted_urls_that_are_no_longer_honoured(peer: HttpPeer, s3_server_tls:
     assert isinstance(error, PolicyError)
     objects.abort_multipart(_KEY, upload)
     assert isinstance(_refusal(lambda: peer.put_part(put, ca_pem=ca_pem, pieces=[b"x"], size_bytes=1)), NotFoundError)
+
+
+def test_a_part_whose_sender_died_is_not_kept(s3_server_tls: S3Server) -> None:
+    """A killed process ends its connection in the middle of a body; a later attempt must not find that as a whole part."""
+    objects = s3_server_tls.objects(bucket=f"test-{secrets.token_hex(6)}")
+    upload = objects.begin_multipart(_KEY)
+    program = (
+        "import hashlib, os, signal, sys\n"
+        "from adapters.peer_http import HttpPeer\n"
+        "part, authority, peer = os.urandom(8 << 20), open(sys.argv[3]).read(), HttpPeer()\n"
+        "def dying():\n"
+        "    yield part[: 3 << 20]\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "for url, pieces in ((sys.argv[1], [part]), (sys.argv[2], dying())):\n"  # the second goes over the kept connection
+        "    peer.put_part(url, ca_pem=authority, pieces=pieces, size_bytes=len(part), md5=hashlib.md5(part).digest())\n"
+    )
+    urls = [objects.grant_part(_KEY, upload, number, seconds=60) for number in (1, 2)]
+    died = subprocess.run([sys.executable, "-c", program, *urls, str(s3_server_tls.ca_file)], check=False, timeout=60)
+    assert died.returncode == -signal.SIGKILL
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 0.5:  # what the store makes of the end of the connection comes a moment later
+        assert objects.confirmed_parts(_KEY, upload) == {1: 8 << 20}
+    objects.abort_multipart(_KEY, upload)
 
 
 def test_messages_cross_with_the_name_in_host_and_tls(peer: HttpPeer, site: Site) -> None:

@@ -41,14 +41,14 @@ def schema() -> dict[str, Any]:
 
 def test_the_file_follows_the_specification(compose: dict[str, Any], schema: dict[str, Any]) -> None:
     """Every service, volume and secret has the form that the specification asks for."""
-    jsonschema.validate(compose, schema)
+    jsonschema.Draft7Validator(schema).validate(compose)
 
 
 def test_a_wrong_file_would_be_noticed(compose: dict[str, Any], schema: dict[str, Any]) -> None:
     """The schema bites: a service with an unknown member does not pass."""
     broken = {**compose, "services": {**compose["services"], "api": {**compose["services"]["api"], "imagge": "x"}}}
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(broken, schema)
+        jsonschema.Draft7Validator(schema).validate(broken)
 
 
 def test_no_secret_and_no_default_credential_stands_in_it(compose: dict[str, Any]) -> None:

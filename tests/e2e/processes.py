@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes of a running site, found as an operator would find them: by their command lines."""
 
+import itertools
 import os
 import signal
 import time
@@ -32,7 +33,7 @@ def process_of(layout: SiteLayout, role: str) -> int | None:
     """The process id of the site's ``role`` (``api | control | transfer | steps``); None while it does not run."""
     for pid, command in _commands():
         own = any(Path(word).is_relative_to(layout.directory) for word in command if word.endswith(".toml"))
-        if own and any(pair == ROLES[role] for pair in zip(command, command[1:], strict=False)):
+        if own and any(pair == ROLES[role] for pair in itertools.pairwise(command)):
             return pid
     return None
 

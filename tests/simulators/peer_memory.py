@@ -4,6 +4,7 @@
 It counts what crosses, and a test can take a site off the network or break a transfer at an exact byte.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -65,7 +66,7 @@ class MemoryPeer:
                 self.bytes_got += len(piece)
             yield piece
 
-    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int) -> None:
+    def put_part(self, url: str, *, ca_pem: str, pieces: Iterable[bytes], size_bytes: int, md5: bytes | None = None) -> None:
         """One part put; nothing is kept when ``pieces`` break off or have another length."""
         store, grant = self._grant(url, puts=True)
         data = bytearray()
@@ -76,6 +77,8 @@ class MemoryPeer:
             data += piece
         if len(data) != size_bytes:
             raise UnavailableError("peer.unavailable", "The part broke off", expected=size_bytes, found=len(data))
+        if md5 is not None and hashlib.md5(data, usedforsecurity=False).digest() != md5:
+            raise UnavailableError("peer.refused", "The other side's store refused", found=400)
         if grant.multipart_id is None:
             raise PolicyError("peer.refused", "The URL does not allow to put")
         store.put_part(grant.key, grant.multipart_id, grant.number, bytes(data))

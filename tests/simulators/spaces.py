@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass, replace
 
 from tests.simulators.site import Site, make_site
-from waybill.app import admin, identity, lifecycles, packages, projects, releases, trusts
+from waybill.app import admin, identity, lifecycles, packages, projects, releases, trusts, upload_proof
 from waybill.app.access import SYSTEM
 from waybill.domain.ids import JsonValue
 from waybill.domain.lifecycles import Phase
@@ -16,7 +16,6 @@ from waybill.domain.packages import Package
 from waybill.domain.projects import Action, PackageUse, Project, StepRef
 from waybill.domain.releases import Release
 from waybill.domain.trusts import Grants, Road, Trust
-from waybill.formats.layout import blob_key
 from waybill.ports import Ports
 
 SEND = Grants(send_releases=True, accept_receipts=True)
@@ -100,7 +99,7 @@ class Home:
             return
         for part in grant.parts:
             piece = data[part.offset : part.offset + part.size_bytes]
-            self.site.objects.put_part(blob_key(sha256), grant.upload.multipart_id, part.number, piece)
+            self.site.objects.put_part(upload_proof.key_of(self.ports, grant.upload), grant.upload.multipart_id, part.number, piece)
         packages.complete_upload(self.ports, SYSTEM, space_id=self.space_id, upload_id=grant.upload.id)
         packages.verify_upload(self.ports, space_id=self.space_id, upload_id=grant.upload.id, on_bytes=lambda _total: None)
 

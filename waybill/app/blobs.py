@@ -46,6 +46,26 @@ def verify_blob(
     return finished - started
 
 
+def adopt_blob(
+    ports: Ports,
+    *,
+    sha256: str,
+    size_bytes: int,
+    on_bytes: Callable[[int], None] = lambda _total: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> timedelta | None:
+    """As ``verify_blob`` for an object that lies there already; None when there is none, or a wrong one, which is gone now.
+
+    Somebody who died before it was read back left it. Asked before anything is written: an object that exists is kept by the store.
+    """
+    if ports.objects.exists(blob_key(sha256)) is None:
+        return None
+    try:
+        return verify_blob(ports, sha256=sha256, size_bytes=size_bytes, on_bytes=on_bytes, is_cancelled=is_cancelled)
+    except ConflictError:
+        return None
+
+
 def sweep_uploads(ports: Ports, *, older_than: datetime) -> int:
     """Every multipart upload begun before ``older_than`` is aborted; returns how many. Their transfers begin anew if still wanted."""
     stale = ports.objects.stale_multiparts(older_than=older_than)

@@ -184,8 +184,9 @@ def _keep_blob(ports: Ports, content: _Content, member: CarrierMember, wanted: C
         content.skipped += 1
         return
     try:
-        ports.objects.write(blob_key(member.sha256), member.pieces)
-        blobs.verify_blob(ports, sha256=member.sha256, size_bytes=member.size_bytes)
+        if blobs.adopt_blob(ports, sha256=member.sha256, size_bytes=member.size_bytes) is None:
+            ports.objects.write(blob_key(member.sha256), member.pieces)
+            blobs.verify_blob(ports, sha256=member.sha256, size_bytes=member.size_bytes)
     except ConflictError as error:
         content.refused.append((member.sha256, error.code))
     else:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from waybill.app import access, deploy_receipts, ids, lookup, receipts, tasks
 from waybill.app.deploy_runs import list_runs, next_attempt, open_run
 from waybill.app.pages import page_of
+from waybill.app.receive import verify_stored
 from waybill.app.situation import OPEN_STATES, Blocker, Situation, find_blockers, read_situation
 from waybill.domain.access import Caller, Permission
+from waybill.domain.bundles import InboxBundle
 from waybill.domain.deploying import fold_runs
 from waybill.domain.deployments import FINISHED_RUNS, Deployment, DeploymentState, RunState, StepRun
 from waybill.domain.releases import Release
 from waybill.domain.stories import StepDecision
 from waybill.domain.tasks import Task, TaskState
-from waybill.errors import ConflictError, FormatError, PolicyError, WaybillError
+from waybill.errors import ConflictError, FormatError, PolicyError, TrustError, WaybillError
 from waybill.ports import Page, Ports, Work
 
 __all__ = [
@@ -58,7 +60,7 @@ def check_ready(
     """
     access.require(caller, space_id, Permission.SPACE_READ)
     with ports.ledger.read(space_id) as work:
-        return find_blockers(work, _look(ports, work, release, environment, tenant))
+        return _blockers(ports, work, _look(ports, work, release, environment, tenant))
 
 
 def start_deployment(
@@ -68,12 +70,12 @@ def start_deployment(
 
     Raises:
         ConflictError: the first blocker's code (lifecycle.needed, variable.missing, package.missing, machine.none); all are named.
-        PolicyError: lifecycle.forbidden, naming the unmet phase; deployment.blocked.
+        PolicyError: lifecycle.forbidden, naming the unmet phase; deployment.blocked. TrustError: trust.key_revoked.
     """
     access.require(caller, space_id, Permission.DEPLOYMENT_START)
     with ports.ledger.write(space_id) as work:
         situation = _look(ports, work, release, environment, tenant)
-        _refuse(find_blockers(work, situation))
+        _refuse(_blockers(ports, work, situation))
         deployment, task = _store(ports, work, situation, caller)
         told = deploy_receipts.tell(ports, work, deployment=deployment, release=situation.release, event="queued")
         work.audit(at=deployment.created_at, actor=caller.name, action="deployment.queued", subject=deployment.id, detail=task.title)
@@ -95,7 +97,7 @@ def begin(ports: Ports, *, space_id: str, deployment_id: str) -> DeployPlan:
         if deployment.state not in OPEN_STATES:
             raise ConflictError("task.finished", "the deployment has ended already", found=deployment.state.value)
         if deployment.state is DeploymentState.QUEUED:
-            _refuse(tuple(one for one in find_blockers(work, situation) if one.subject != deployment.id))
+            _refuse(tuple(one for one in _blockers(ports, work, situation) if one.subject != deployment.id))
             running = replace(deployment, state=DeploymentState.RUNNING, started_at=ports.clock.now())
             deployment = work.of(Deployment).replace(running)
             told = deploy_receipts.tell(ports, work, deployment=deployment, release=situation.release, event="started")
@@ -247,15 +249,34 @@ def _look(ports: Ports, work: Work, release: str, environment: str, tenant: str 
     )
 
 
+def _blockers(ports: Ports, work: Work, situation: Situation) -> tuple[Blocker, ...]:
+    return (*_revoked(ports, work, situation.release), *find_blockers(work, situation))
+
+
+def _revoked(ports: Ports, work: Work, release: Release) -> tuple[Blocker, ...]:
+    """What a key has signed that was revoked since is not deployed any more (security.md 3.6). Expiry and the end of the trust undo no import."""
+    inbox = None if release.delivery_sha256 is None else work.of(InboxBundle).first(bundle_sha256=release.delivery_sha256)
+    if inbox is None:
+        return ()
+    try:
+        verify_stored(ports, work, inbox, at=inbox.decided_at or inbox.received_at)
+    except TrustError as error:
+        if error.code == "trust.key_revoked":
+            return (Blocker(code=error.code, subject=release.release_version, message="a key that signed the release has been revoked"),)
+    return ()
+
+
 def _refuse(blockers: Sequence[Blocker]) -> None:
     if not blockers:
         return
     first = blockers[0]
-    kind = PolicyError if first.code in ("lifecycle.forbidden", "deployment.blocked") else ConflictError
-    error: WaybillError = kind(
+    kinds: dict[str, type[WaybillError]] = {
+        "lifecycle.forbidden": PolicyError, "deployment.blocked": PolicyError, "trust.key_revoked": TrustError,
+    }  # fmt: skip
+    kind = kinds.get(first.code, ConflictError)
+    raise kind(
         first.code, "; ".join(one.message for one in blockers[:20]), field=first.subject, found=f"{len(blockers)} missing"
     )
-    raise error
 
 
 def _store(ports: Ports, work: Work, situation: Situation, caller: Caller) -> tuple[Deployment, Task]:

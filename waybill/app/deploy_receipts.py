@@ -6,16 +6,17 @@ Nothing of a value or a log leaves; a tenant is named by its random id only.
 
 from dataclasses import dataclass, replace
 
-from waybill.app import receipts
+from waybill.app import receipts, releases
 from waybill.app.progress import completed_members
 from waybill.domain import progression
-from waybill.domain.deployments import Deployment
+from waybill.domain.deployments import Deployment, DeploymentState, RunState, StepRun
 from waybill.domain.lifecycles import Lifecycle
 from waybill.domain.projects import Project
 from waybill.domain.receipts import ReceiptRow
 from waybill.domain.releases import Release
 from waybill.domain.spaces import Environment
 from waybill.domain.trusts import Trust
+from waybill.formats.receipt import ReceiptPackage
 from waybill.ports import Ports, Work
 
 
@@ -51,6 +52,7 @@ def tell(ports: Ports, work: Work, *, deployment: Deployment, release: Release, 
         lifecycle_name=lifecycle.name if lifecycle else None,
         phases_done=done,
         phases_total=total,
+        packages=_deployed(ports, work, numbered, release) if event == DeploymentState.SUCCEEDED.value else (),
     )
     receipt = receipts.emit(ports, work, trust=work.of(Trust).get(release.trust_id), facts=facts)
     return Told(deployment=numbered, trust_ids=() if receipt is None else (release.trust_id,))
@@ -80,6 +82,16 @@ def tell_completion(ports: Ports, work: Work, *, release: Release) -> tuple[str,
     )
     receipt = receipts.emit(ports, work, trust=work.of(Trust).get(release.trust_id), facts=facts)
     return () if receipt is None else (release.trust_id,)
+
+
+def _deployed(ports: Ports, work: Work, deployment: Deployment, release: Release) -> tuple[ReceiptPackage, ...]:
+    """Every package that an action which ran here has used, in the order of the release."""
+    ran = {run.action_id for run in work.of(StepRun).where(deployment_id=deployment.id, state=RunState.SUCCEEDED)}
+    doc = releases.read_doc(ports, work, release)
+    used = {use.package_id for action in doc.actions if action.id in ran for use in action.packages}
+    return tuple(
+        ReceiptPackage(name=f"{one.package_id} {one.version}", sha256=one.sha256) for one in doc.packages if one.package_id in used
+    )
 
 
 def progress_of(work: Work, release: Release) -> tuple[Lifecycle | None, int, int]:

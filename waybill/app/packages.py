@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from waybill.app import access, blobs, ids, tasks
+from waybill.app import access, blobs, ids, tasks, upload_proof
 from waybill.domain.access import Caller, Permission
 from waybill.domain.coordinates import check_package_id, check_package_version, check_sha256, version_key
 from waybill.domain.packages import Package, StepPackage, Upload
@@ -155,20 +155,9 @@ def verify_upload(ports: Ports, *, space_id: str, upload_id: str, on_bytes: Call
     """
     with ports.ledger.read(space_id) as work:
         upload = work.of(Upload).get(upload_id)
-    if upload.completed_at is not None:
-        return
-    _join(ports, upload)
-    blobs.verify_blob(ports, sha256=upload.sha256, size_bytes=upload.size_bytes, on_bytes=on_bytes)
-    read = _read_step(ports, upload) if upload.purpose == "step_package" else None
-    with ports.ledger.write(space_id) as work:
-        current = work.of(Upload).get(upload_id)
-        if current.completed_at is not None:
-            return
-        if read is not None:
-            _register_step(ports, work, upload, read)
-        elif upload.purpose == "package" and _existing(work, upload) is None:
-            _register_package(ports, work, upload, actor=upload.created_by)
-        work.of(Upload).replace(replace(current, completed_at=ports.clock.now()))
+    if upload.completed_at is None:
+        _verify(ports, upload, on_bytes=on_bytes)
+    upload_proof.drop(ports, upload)
 
 
 def list_packages(
@@ -198,6 +187,20 @@ def list_step_packages(ports: Ports, caller: Caller, *, space_id: str) -> list[S
     with ports.ledger.read(space_id) as work:
         newest_first = sorted(work.of(StepPackage).where(), key=lambda row: version_key(row.package_version), reverse=True)
     return sorted(newest_first, key=lambda row: row.package_id)
+
+
+def _verify(ports: Ports, upload: Upload, *, on_bytes: Callable[[int], None]) -> None:
+    upload_proof.prove(ports, upload, on_bytes=on_bytes)
+    read = _read_step(ports, upload) if upload.purpose == "step_package" else None
+    with ports.ledger.write(upload.space_id) as work:
+        current = work.of(Upload).get(upload.id)
+        if current.completed_at is not None:
+            return
+        if read is not None:
+            _register_step(ports, work, upload, read)
+        elif upload.purpose == "package" and _existing(work, upload) is None:
+            _register_package(ports, work, upload, actor=upload.created_by)
+        work.of(Upload).replace(replace(current, completed_at=ports.clock.now()))
 
 
 def _check_package(upload: Upload) -> None:
@@ -237,7 +240,7 @@ def _open_upload(work: Work, wanted: Upload) -> Upload | None:
 
 
 def _open(ports: Ports, caller: Caller, wanted: Upload) -> Upload:
-    upload = replace(wanted, multipart_id=ports.objects.begin_multipart(blob_key(wanted.sha256)))
+    upload = replace(wanted, multipart_id=ports.objects.begin_multipart(upload_proof.key_of(ports, wanted)))
     with ports.ledger.write(upload.space_id) as work:
         work.audit(at=upload.created_at, actor=caller.name, action="upload.begun", subject=upload.id, detail=upload.sha256)
         return work.of(Upload).add(upload)
@@ -255,7 +258,7 @@ def _own_upload(ports: Ports, caller: Caller, space_id: str, upload_id: str) -> 
 
 
 def _grant(ports: Ports, upload: Upload) -> UploadGrant:
-    key = blob_key(upload.sha256)
+    key = upload_proof.key_of(ports, upload)
     try:
         confirmed = ports.objects.confirmed_parts(key, upload.multipart_id)
     except NotFoundError:
@@ -283,21 +286,11 @@ def _grant(ports: Ports, upload: Upload) -> UploadGrant:
 
 def _missing_parts(ports: Ports, upload: Upload) -> list[int]:
     try:
-        confirmed = ports.objects.confirmed_parts(blob_key(upload.sha256), upload.multipart_id)
+        confirmed = ports.objects.confirmed_parts(upload_proof.key_of(ports, upload), upload.multipart_id)
     except NotFoundError:
         confirmed = {}
     ranges = part_ranges(upload.size_bytes, part_size=upload.part_size_bytes)
     return [part.number for part in ranges if confirmed.get(part.number) != part.size_bytes]
-
-
-def _join(ports: Ports, upload: Upload) -> None:
-    """The parts are one object; an attempt that died after joining finds the object already there."""
-    key = blob_key(upload.sha256)
-    try:
-        ports.objects.complete_multipart(key, upload.multipart_id)
-    except NotFoundError:
-        if ports.objects.exists(key) is None:
-            raise ConflictError("upload.incomplete", "the store no longer has the parts", field="upload", found=upload.id) from None
 
 
 def _read_step(ports: Ports, upload: Upload) -> manifest.StepPackageManifest:

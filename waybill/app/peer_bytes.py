@@ -16,7 +16,7 @@ from waybill.domain.ids import JsonValue
 from waybill.domain.packages import Blob, Upload
 from waybill.domain.releases import Document
 from waybill.domain.trusts import OutboxMessage
-from waybill.errors import ConflictError, NotFoundError, UnavailableError
+from waybill.errors import ConflictError, NotFoundError, TrustError, UnavailableError
 from waybill.formats import envelope, release
 from waybill.formats.fields import Fields
 from waybill.formats.layout import blob_key, part_ranges, part_size_bytes
@@ -57,9 +57,10 @@ def grant_download(ports: Ports, *, space_id: str, body: bytes) -> bytes:
     """The signed answer with a URL for one blob of a bundle that was sent to the asking trust.
 
     Raises:
-        NotFoundError: record.absent, for any other digest.
+        NotFoundError: record.absent, for any other digest. TrustError: trust.direction_denied.
     """
     request = open_request(ports, space_id=space_id, body=body, action="downloads")
+    _check_granted(request, request.trust.grants.send_releases, "send releases")
     bundle_sha256, sha256 = _digests(request)
     with ports.ledger.read(space_id) as work:
         need = _sent_need(work, request.trust.id, bundle_sha256, sha256)
@@ -76,9 +77,10 @@ def grant_upload(ports: Ports, *, space_id: str, body: bytes) -> bytes:
     """The signed answer with URLs for the parts of one blob that an accepted bundle of the asking trust lacks.
 
     Raises:
-        NotFoundError: record.absent, for any other digest.
+        NotFoundError: record.absent, for any other digest. TrustError: trust.direction_denied.
     """
     request = open_request(ports, space_id=space_id, body=body, action="uploads")
+    _check_granted(request, request.trust.grants.accept_releases, "accept releases")
     bundle_sha256, sha256 = _digests(request)
     with ports.ledger.read(space_id) as work:
         _, need = _wanted(work, request.trust.id, bundle_sha256, sha256)
@@ -94,6 +96,7 @@ def complete_peer_upload(ports: Ports, *, space_id: str, body: bytes) -> bytes:
         ConflictError: package.hash_mismatch, the object is gone again; upload.incomplete.
     """
     request = open_request(ports, space_id=space_id, body=body, action="uploads/complete")
+    _check_granted(request, request.trust.grants.accept_releases, "accept releases")
     bundle_sha256, sha256 = _digests(request, more=("upload_id",))
     with ports.ledger.read(space_id) as work:
         _, need = _wanted(work, request.trust.id, bundle_sha256, sha256)
@@ -160,6 +163,12 @@ def tell_arrived(ports: Ports, *, space_id: str, sha256s: Iterable[str]) -> None
                 return
 
 
+def _check_granted(request: OpenRequest, granted: bool, what: str) -> None:
+    """The trust grants this direction still: it may have been taken back since the bundle crossed. Raises TrustError trust.direction_denied."""
+    if not granted:
+        raise TrustError("trust.direction_denied", f"the trust with {request.trust.name} does not grant to {what}", field="grants")
+
+
 def _digests(request: OpenRequest, more: tuple[str, ...] = ()) -> tuple[str, str]:
     """The two digests of the request's body. Raises FormatError payload.invalid, package.digest_unsupported."""
     fields = Fields(request.doc.body, at="/body", lenient=False)
@@ -206,9 +215,12 @@ def _offer(ports: Ports, space_id: str, trust_id: str, need: Need) -> UploadOffe
     key = blob_key(need.sha256)
     try:
         confirmed = ports.objects.confirmed_parts(key, upload.multipart_id)
-    except NotFoundError:  # the store has forgotten it: swept as stale, or joined by another trust that brought the same bytes
-        upload = _renew(ports, space_id, upload)
+    except NotFoundError:  # the store has forgotten it: swept as stale, or joined by somebody who died before it was read back
         confirmed = {}
+        if ports.objects.exists(key) == need.size_bytes:
+            confirmed = {part.number: part.size_bytes for part in part_ranges(need.size_bytes, part_size=upload.part_size_bytes)}
+        else:
+            upload = _renew(ports, space_id, upload)
     lacking = [part for part in part_ranges(need.size_bytes, part_size=upload.part_size_bytes) if part.number not in confirmed]
     grants = tuple(
         PartGrant(
@@ -262,23 +274,33 @@ def _renew(ports: Ports, space_id: str, upload: Upload) -> Upload:
 
 
 def _complete(ports: Ports, space_id: str, upload: Upload, need: Need) -> None:
-    key = blob_key(upload.sha256)
-    if ports.objects.exists(key) is None:  # else an earlier call joined it and died before it was recorded
+    if blobs.adopt_blob(ports, sha256=upload.sha256, size_bytes=upload.size_bytes) is None:
+        _join(ports, upload, need)
         try:
-            confirmed = ports.objects.confirmed_parts(key, upload.multipart_id)
-        except NotFoundError:
-            confirmed = {}
-        lacking = [part.number for part in part_ranges(need.size_bytes, part_size=upload.part_size_bytes) if part.number not in confirmed]
-        if lacking:
-            raise ConflictError("upload.incomplete", "parts of the upload are missing", field="parts", found=str(lacking[:20]))
-        ports.objects.complete_multipart(key, upload.multipart_id)
+            blobs.verify_blob(ports, sha256=upload.sha256, size_bytes=upload.size_bytes)
+        except ConflictError:  # wrong bytes begin anew; a store that is away is asked again about these
+            _close(ports, space_id, upload)
+            raise
+    _close(ports, space_id, upload)
+
+
+def _join(ports: Ports, upload: Upload, need: Need) -> None:
+    key = blob_key(upload.sha256)
     try:
-        blobs.verify_blob(ports, sha256=upload.sha256, size_bytes=upload.size_bytes)
-    finally:  # right or wrong, this upload is over; wrong bytes begin anew
-        with ports.ledger.write(space_id) as work:
-            row = work.of(Upload).get(upload.id)
-            if row.completed_at is None:
-                work.of(Upload).replace(replace(row, completed_at=ports.clock.now()))
+        confirmed = ports.objects.confirmed_parts(key, upload.multipart_id)
+    except NotFoundError as error:
+        raise blobs.interrupted("The upload vanished from this site's store; ask for another") from error
+    lacking = [part.number for part in part_ranges(need.size_bytes, part_size=upload.part_size_bytes) if part.number not in confirmed]
+    if lacking:
+        raise ConflictError("upload.incomplete", "parts of the upload are missing", field="parts", found=str(lacking[:20]))
+    ports.objects.complete_multipart(key, upload.multipart_id)
+
+
+def _close(ports: Ports, space_id: str, upload: Upload) -> None:
+    with ports.ledger.write(space_id) as work:
+        row = work.of(Upload).get(upload.id)
+        if row.completed_at is None:
+            work.of(Upload).replace(replace(row, completed_at=ports.clock.now()))
 
 
 def _offer_to_json(offer: UploadOffer) -> dict[str, JsonValue]:

@@ -199,7 +199,7 @@ def _first_promotion(work: Work, release: Release, trust: Trust) -> tuple[Promot
 def _check_promotable(ports: Ports, work: Work, release: Release, trust: Trust) -> None:
     doc = releases.read_doc(ports, work, release)
     _refuse_blocked(release)
-    sealing.check_trust(trust, ports.clock.now())
+    sealing.check_trust(work, trust, ports.clock.now())
     allowed = trust.grants.projects
     if allowed and doc.project.id not in allowed and doc.project.name not in allowed:
         raise TrustError(

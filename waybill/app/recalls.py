@@ -22,7 +22,7 @@ def apply_recalls(ports: Ports, work: Work, *, trust: Trust, release_sha256s: It
             if release.blocked_reason is None:
                 work.of(Release).replace(replace(release, blocked_reason=f"recalled by {trust.name}: {reason}"[:1000]))
         for inbox in work.of(InboxBundle).where(trust_id=trust.id, release_sha256=release_sha256):
-            if inbox.state in (InboxState.WAITING_PACKAGES, InboxState.READY):
+            if inbox.state in (InboxState.WAITING_PACKAGES, InboxState.READY, InboxState.IMPORTING):
                 work.of(InboxBundle).replace(replace(inbox, state=InboxState.REFUSED, reason=f"recalled: {reason}"[:1000]))
             if not receipts.was_emitted(work, trust_id=trust.id, bundle_sha256=inbox.bundle_sha256, event="recall_applied"):
                 facts = receipts.ReceiptFacts(

@@ -6,6 +6,7 @@ the same delivery id with other bytes. Nothing of a refused bundle is kept but t
 Secrets stay sealed in the stored delivery until the import opens them.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,6 +26,9 @@ from waybill.domain.trusts import Road, Trust, TrustState
 from waybill.errors import ConflictError, FormatError, NotFoundError, TrustError, UnavailableError, WaybillError
 from waybill.ports import Page, Ports, Work
 from waybill.trust import verify
+
+_KINDS = ("receive", "import")
+_OPEN_TASKS = (TaskState.QUEUED, TaskState.RUNNING, TaskState.WAITING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,9 @@ def accept_bundle(ports: Ports, *, space_id: str, delivery: bytes, release: byte
     except UnavailableError:
         raise
     except WaybillError as refusal:
+        known = _accepted_before(ports, space_id, delivery)
+        if known is not None:  # what was taken in its time is not refused because it came again after its expiry
+            return Accepted(inbox=known, first_time=False)
         note_refusal(ports, space_id=space_id, delivery=delivery, refusal=refusal)
         raise
     if task is not None:
@@ -174,6 +181,21 @@ def mark_refused(ports: Ports, *, space_id: str, inbox_id: str, refusal: Waybill
     return inbox
 
 
+def settle_refused(ports: Ports, *, space_id: str) -> int:
+    """The stories of bundles that a recall refused while they waited are ended, and their tasks say so; returns how many.
+
+    Nobody else would tell them: a recall changes rows only. For the control worker's sweep.
+    """
+    with ports.ledger.read(space_id) as work:
+        waiting = [task for kind in _KINDS for state in _OPEN_TASKS for task in work.of(Task).where(kind=kind, state=state)]
+        rows = {row.id: row for row in work.of(InboxBundle).among("id", [task.subject_id for task in waiting])}
+    refused = [task for task in waiting if task.subject_id in rows and rows[task.subject_id].state is InboxState.REFUSED]
+    for task in refused:
+        tasks.finish(ports, space_id=space_id, task_id=task.id, state=TaskState.REFUSED, message=rows[task.subject_id].reason)
+        ports.engine.cancel(task.workflow_id)
+    return len(refused)
+
+
 def list_inbox(
     ports: Ports, caller: Caller, *, space_id: str, limit: int = 50, cursor: str | None = None, state: str | None = None
 ) -> Page:
@@ -196,6 +218,11 @@ def find_inbox(work: Work, inbox: str) -> InboxBundle:
     if found is None:
         raise NotFoundError("record.absent", "there is no such bundle in the inbox", field="inbox", found=inbox[:100])
     return found
+
+
+def _accepted_before(ports: Ports, space_id: str, delivery: bytes) -> InboxBundle | None:
+    with ports.ledger.read(space_id) as work:
+        return work.of(InboxBundle).first(delivery_document=hashlib.sha256(delivery).hexdigest())
 
 
 def _store(

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from waybill.app import receipts
 from waybill.app.revocations import current_peers
+from waybill.domain.bundles import InboxBundle
 from waybill.domain.trusts import Trust
 from waybill.errors import FormatError, TrustError, WaybillError
 from waybill.formats import delivery as delivery_format
@@ -28,7 +29,8 @@ def note_refusal(ports: Ports, *, space_id: str, delivery: bytes, refusal: Waybi
         found = _sender_of(ports, work, delivery, now)
         if found is not None:
             trust, doc, bundle_sha256 = found
-            if not receipts.was_emitted(work, trust_id=trust.id, bundle_sha256=bundle_sha256, event="refused"):
+            is_here = work.of(InboxBundle).first(bundle_sha256=bundle_sha256) is not None  # its own receipts tell how it fares
+            if not is_here and not receipts.was_emitted(work, trust_id=trust.id, bundle_sha256=bundle_sha256, event="refused"):
                 facts = receipts.ReceiptFacts(
                     event="refused", release_sha256=doc.release.sha256, bundle_sha256=bundle_sha256, code=refusal.code
                 )

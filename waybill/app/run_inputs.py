@@ -51,7 +51,7 @@ def order_of(
         package_id=step.package_id,
         package_version=step.version,
         inputs=inputs,
-        masks=tuple(dict.fromkeys(names.opened)),
+        masks=names.masks(),
         packages=_packages(ports, situation, action),
         deployment=names.facts_for_people(),
         timeout_s=action.timeout_s,
@@ -62,10 +62,15 @@ def order_of(
     )
 
 
-def secrets_of(ports: Ports, situation: Situation, *, space_id: str) -> Sequence[str]:
+def secrets_of(
+    ports: Ports, work: Work, *, situation: Situation, run: StepRun, action: Action, machine: Machine, space_name: str
+) -> Sequence[str]:
     """Every secret that any action of this deployment could have seen, in clear, for masking and nothing else."""
-    opened = (open_value(ports, one, space_id=space_id) for one in situation.values if one.sealed is not None)
-    return [text for text in opened if text]
+    facts = _facts(situation, run, machine, space_name)
+    names = _Names(ports, work, situation=situation, run=run, action=action, facts=facts)
+    opened = (open_value(ports, one, space_id=work.space_id) for one in situation.values if one.sealed is not None)
+    names.opened += [text for text in opened if text]
+    return names.masks()
 
 
 class _Names:
@@ -91,6 +96,16 @@ class _Names:
             return self._output(*output)
         found = resolve(self._situation.values, name, self._place)
         return None if found is None else self._open(found)
+
+    def masks(self) -> tuple[str, ...]:
+        """Every secret that was opened, as it is kept and, where it refers to other values, as the step gets to see it."""
+        texts = list(self.opened)
+        for text in self.opened[:]:
+            try:
+                texts.append(expand(text, self.lookup))
+            except (ConflictError, FormatError):
+                continue  # no step got to see it
+        return tuple(dict.fromkeys(texts))
 
     def facts_for_people(self) -> dict[str, JsonValue]:
         """The facts under short names, and the action's own."""

@@ -39,6 +39,7 @@ def claim(ports: Ports, machine: Machine, *, run_id: str) -> StepOrder:
     """
     with ports.ledger.read(machine.space_id) as work:
         run = _own(work, machine, run_id)
+        _check_claimable(work, run)
         situation, action = _situation(ports, work, run)
         space_name = work.of(Space).get(machine.space_id).name
         try:
@@ -54,10 +55,7 @@ def claim(ports: Ports, machine: Machine, *, run_id: str) -> StepOrder:
         raise problem
     with ports.ledger.write(machine.space_id) as work:
         run = _own(work, machine, run_id)
-        deployment = work.of(Deployment).get(run.deployment_id)
-        # Exactly one claim wins: a second execution of a step whose first one may still go on must need a person's word.
-        if run.state is not RunState.QUEUED or deployment.state not in OPEN_STATES:
-            raise ConflictError("deployment.not_waiting", "the run was claimed before or has ended", field="run_id", found=run.state.value)
+        _check_claimable(work, run)
         work.of(StepRun).replace(replace(run, state=RunState.RUNNING, started_at=ports.clock.now()))
         _tell(ports, work, run, "info", f"{run.action_name}: attempt {run.attempt} on {machine.name}")
     return order
@@ -74,9 +72,8 @@ def append_log(ports: Ports, machine: Machine, *, run_id: str, lines: Sequence[S
     now = ports.clock.now()
     with ports.ledger.read(machine.space_id) as work:
         run = _own(work, machine, run_id)
-        situation, _ = _situation(ports, work, run)
         task_id = work.of(Deployment).get(run.deployment_id).task_id
-        masker = Masker(run_inputs.secrets_of(ports, situation, space_id=machine.space_id))
+        masker = _masker(ports, work, machine, run)
     rows = [
         LogLine(
             task_id=task_id,
@@ -105,8 +102,7 @@ def record_outcome(ports: Ports, machine: Machine, *, run_id: str, outcome: Step
             return run
         if run.state is not RunState.RUNNING:
             raise ConflictError("deployment.not_waiting", "the run was not claimed", field="run_id", found=run.state.value)
-        situation, _ = _situation(ports, work, run)
-        masker = Masker(run_inputs.secrets_of(ports, situation, space_id=machine.space_id))
+        masker = _masker(ports, work, machine, run)
     return _end(ports, machine.space_id, run_id, _masked(outcome, masker))
 
 
@@ -150,6 +146,20 @@ def _own(work: Work, machine: Machine, run_id: str) -> StepRun:
     if run.machine_id != machine.id or machine.disabled:
         raise ConflictError("machine.foreign_run", "that run belongs to another machine", field="run_id", found=run_id)
     return run
+
+
+def _check_claimable(work: Work, run: StepRun) -> None:
+    """Exactly one claim wins: a second execution of a step whose first one may still go on must need a person's word."""
+    if run.state is not RunState.QUEUED or work.of(Deployment).get(run.deployment_id).state not in OPEN_STATES:
+        raise ConflictError("deployment.not_waiting", "the run was claimed before or has ended", field="run_id", found=run.state.value)
+
+
+def _masker(ports: Ports, work: Work, machine: Machine, run: StepRun) -> Masker:
+    situation, action = _situation(ports, work, run)
+    space_name = work.of(Space).get(machine.space_id).name
+    return Masker(
+        run_inputs.secrets_of(ports, work, situation=situation, run=run, action=action, machine=machine, space_name=space_name)
+    )
 
 
 def _situation(ports: Ports, work: Work, run: StepRun) -> tuple[Situation, Action]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from waybill.app import audit, freezing, identity, secrets, snapshots
 from waybill.app.lanes import NextPlace
+from waybill.app.revocations import current_peer
 from waybill.domain.bundles import Need
 from waybill.domain.deployments import Deployment, DeploymentState
 from waybill.domain.releases import Document, Release, SnapshotValue
@@ -34,7 +35,7 @@ from waybill.formats.release import ReleaseDoc
 from waybill.ports import Ports, Work
 from waybill.trust import keys, seal, verify
 from waybill.trust.keys import SigningKey
-from waybill.trust.verify import VerifiedIdentity
+from waybill.trust.verify import TrustedPeer
 
 CONNECTED_LIFE: Final = timedelta(days=30)
 CARRIER_LIFE: Final = timedelta(days=90)
@@ -54,8 +55,8 @@ class Crossing:
     now: datetime
 
 
-def check_trust(trust: Trust, now: datetime) -> VerifiedIdentity:
-    """The peer's identity, verified again, when releases may be sent under the trust.
+def check_trust(work: Work, trust: Trust, now: datetime) -> TrustedPeer:
+    """The peer, its identity verified again, when releases may be sent under the trust.
 
     Raises:
         TrustError: trust.retired, trust.unconfirmed (with the fingerprint), trust.direction_denied, and what verification of the identity raises.
@@ -72,9 +73,9 @@ def check_trust(trust: Trust, now: datetime) -> VerifiedIdentity:
         )
     if not trust.grants.send_releases:
         raise TrustError("trust.direction_denied", f"the trust with {trust.name} does not grant to send releases", field="send_releases")
-    peer = verify.peer_of(trust, now)
-    peer.identity.encryption_key(now)
-    return peer.identity
+    peer = current_peer(work, trust, now)
+    peer.encryption_key(now)
+    return peer
 
 
 def check_relay(work: Work, release: Release, doc: ReleaseDoc, trust: Trust) -> DeliveryDoc | None:
@@ -112,9 +113,10 @@ def make_delivery(ports: Ports, work: Work, crossing: Crossing, place: NextPlace
         TrustError: as ``check_trust`` and ``check_relay``; suite.not_allowed; trust.key_weak.
         UnavailableError: keystore.unavailable, when a secret does not open here.
     """
-    theirs = check_trust(crossing.trust, crossing.now)
+    peer = check_trust(work, crossing.trust, crossing.now)
+    theirs = peer.identity
     incoming = check_relay(work, crossing.release, crossing.doc, crossing.trust)
-    recipient = theirs.encryption_key(crossing.now)
+    recipient = peer.encryption_key(crossing.now)
     own = identity.document_of(work.of(SpaceKeys).get(work.space_id))
     life = CARRIER_LIFE if crossing.trust.road is Road.CARRIER else CONNECTED_LIFE
     seen = audit.checkpoint(work)

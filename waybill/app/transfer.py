@@ -6,6 +6,7 @@ Refused: bytes other than the named digest (the object is deleted), and more byt
 Neither direction decides who may have what: that is ``waybill.app.exchange``.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,6 +22,7 @@ from waybill.ports import PartGrant, Ports
 DOWNLOAD_PURPOSE = "peer_download"
 CONCURRENCY = 4
 _CREATED_BY = "system"
+_PIECE_BYTES = 1024 * 1024
 
 Tell = Callable[[int], None]
 
@@ -158,12 +160,13 @@ def upload_blob(
 
 def _adopt(ports: Ports, listener: _Listener, *, sha256: str, size_bytes: int) -> timedelta | None:
     """Record an object that an earlier run completed and then died; None when there is none, or a wrong one, which is gone now."""
-    if ports.objects.exists(blob_key(sha256)) is None:
-        return None
-    try:
-        return _verify(ports, listener, sha256=sha256, size_bytes=size_bytes)
-    except ConflictError:
-        return None
+    return blobs.adopt_blob(
+        ports,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        on_bytes=lambda _read_back: listener.on_bytes(size_bytes),
+        is_cancelled=listener.is_cancelled,
+    )
 
 
 def _verify(ports: Ports, listener: _Listener, *, sha256: str, size_bytes: int) -> timedelta:
@@ -303,9 +306,10 @@ def _put_parts(
     sent: list[int] = []
 
     def put(part: PartRange, tell: Tell) -> None:
-        pieces = _told(ports.objects.read(key, start=part.offset, end=part.offset + part.size_bytes), tell)
+        data = b"".join(ports.objects.read(key, start=part.offset, end=part.offset + part.size_bytes))
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
         try:
-            ports.peer.put_part(urls[part.number], ca_pem=ca_pem, pieces=pieces, size_bytes=part.size_bytes)
+            ports.peer.put_part(urls[part.number], ca_pem=ca_pem, pieces=_told(data, tell), size_bytes=part.size_bytes, md5=md5)
         except (PolicyError, NotFoundError) as error:
             raise _Lapsed(error) from error
         sent.append(part.size_bytes)
@@ -324,7 +328,8 @@ def _put_parts(
     return sum(sent), None
 
 
-def _told(pieces: Iterator[bytes], tell: Tell) -> Iterator[bytes]:
-    for piece in pieces:
+def _told(data: bytes, tell: Tell) -> Iterator[bytes]:
+    for offset in range(0, len(data), _PIECE_BYTES):
+        piece = data[offset : offset + _PIECE_BYTES]
         yield piece
         tell(len(piece))

@@ -47,6 +47,15 @@ def blob_key(sha256: str) -> str:
     return f"blobs/sha256/{check_sha256(sha256)[:2]}/{sha256}"
 
 
+def upload_key(upload_id: str) -> str:
+    """The key of what one upload brings, while it is not proven: ``uploads/<id>``.
+
+    Raises:
+        FormatError: request.malformed, when it is not the id of an upload.
+    """
+    return f"uploads/{check_id(upload_id, 'upl', field='upload')}"
+
+
 def carrier_key(carrier_id: str) -> str:
     """The key of a carrier file that this site wrote.
 

@@ -88,6 +88,24 @@ def check_granted(peer: TrustedPeer, granted: bool, what: str) -> None:
         raise TrustError("trust.direction_denied", f"The trust with {peer.identity.doc.name} does not grant to {what}", field=what)
 
 
+def check_epoch(peer: TrustedPeer, epoch: int) -> None:
+    """The epoch is one that the peer's identity can have begun: each needs a version of its own.
+
+    Without this, whoever once held a signing key could name a far epoch, and everything that its owner sends later would be stale.
+
+    Raises:
+        TrustError: trust.identity_stale.
+    """
+    if epoch > peer.identity.doc.version:
+        raise TrustError(
+            "trust.identity_stale",
+            "The document is of an epoch whose identity version is not known here",
+            field="/epoch",
+            expected=f"at most {peer.identity.doc.version}",
+            found=epoch,
+        )
+
+
 def check_project(peer: TrustedPeer, release: ReleaseDoc) -> None:
     """The trust grants this project, by id or by name. Raises TrustError trust.direction_denied."""
     allowed = peer.grants.projects

@@ -82,6 +82,7 @@ class _Rule(Generic[D]):
     key_sha256: Callable[[D], str | None] = lambda _doc: None
     granted: Callable[[Grants], bool] = lambda _grants: True
     grant_name: str = ""
+    epoch: Callable[[D], int] = lambda _doc: 1
     check_time: Callable[[D, datetime], None] = _no_time
     max_bytes: int = envelope.MAX_ENVELOPE_BYTES
     by_identity_key: bool = False
@@ -105,6 +106,7 @@ _RECEIPT: Final[_Rule[ReceiptDoc]] = _Rule(
     key_sha256=lambda doc: doc.target.key_sha256,
     granted=lambda grants: grants.accept_receipts,
     grant_name="accept receipts",
+    epoch=lambda doc: doc.epoch,
 )
 _INVENTORY: Final[_Rule[InventoryDoc]] = _Rule(
     payload_type=inventory.PAYLOAD_TYPE,
@@ -113,6 +115,7 @@ _INVENTORY: Final[_Rule[InventoryDoc]] = _Rule(
     recipient=lambda doc: doc.target_space_id,
     granted=lambda grants: grants.send_releases,
     grant_name="send releases",
+    epoch=lambda doc: doc.epoch,
 )
 _NEED_LIST: Final[_Rule[NeedListDoc]] = _Rule(
     payload_type=need_list.PAYLOAD_TYPE,
@@ -121,6 +124,7 @@ _NEED_LIST: Final[_Rule[NeedListDoc]] = _Rule(
     recipient=lambda doc: doc.target_space_id,
     granted=lambda grants: grants.send_releases,
     grant_name="send releases",
+    epoch=lambda doc: doc.epoch,
 )
 _RECALL: Final[_Rule[RecallDoc]] = _Rule(
     payload_type=recall.PAYLOAD_TYPE,
@@ -129,6 +133,7 @@ _RECALL: Final[_Rule[RecallDoc]] = _Rule(
     recipient=lambda doc: doc.target_space_id,
     granted=lambda grants: grants.accept_releases,
     grant_name="accept releases",
+    epoch=lambda doc: doc.epoch,
 )
 _REVOCATION: Final[_Rule[RevocationDoc]] = _Rule(
     payload_type=revocation.PAYLOAD_TYPE,
@@ -172,6 +177,7 @@ def _message(rule: _Rule[D], data: bytes, us: Us, peers: Sequence[TrustedPeer], 
     if recipient is not None:
         checks.check_recipient(recipient, us)
     checks.check_granted(sender, rule.granted(sender.grants), rule.grant_name)
+    checks.check_epoch(sender, rule.epoch(doc))
     rule.check_time(doc, now)
     return VerifiedMessage(peer=sender, doc=doc, payload_sha256=_sha256(env.payload), envelope_sha256=_sha256(data), key=key, proof=_PROOF)
 
@@ -181,7 +187,8 @@ def verify_receipt(data: bytes, *, us: Us, peers: Sequence[TrustedPeer], now: da
 
     Raises:
         FormatError: as the decoders; envelope.type_unexpected.
-        TrustError: signature.*, trust.*, bundle.source_mismatch, bundle.wrong_recipient, trust.direction_denied.
+        TrustError: signature.*, trust.* (trust.identity_stale for an epoch that no known identity has begun), bundle.source_mismatch,
+            bundle.wrong_recipient, trust.direction_denied.
     Source: docs/formats/receipt-v1.md, section 4.
     """
     return _message(_RECEIPT, data, us, peers, now)

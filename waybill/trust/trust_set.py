@@ -5,7 +5,7 @@ An identity proves only that its keys belong together. That it belongs to the ot
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -45,9 +45,13 @@ class VerifiedIdentity:
         if self.proof is not _PROOF:
             raise TypeError("a VerifiedIdentity is made by verify_identity only")
 
-    def encryption_key(self, now: datetime) -> Certificate:
-        """The first encryption certificate that is valid now and not revoked. Raises TrustError trust.key_expired, trust.key_revoked."""
-        revoked = {one.key_sha256 for one in self.doc.revoked}
+    def encryption_key(self, now: datetime, *, revoked_keys: Collection[str] = ()) -> Certificate:
+        """The first encryption certificate that is valid now and not revoked. Raises TrustError trust.key_expired, trust.key_revoked.
+
+        Args:
+            revoked_keys: SPKI digests revoked elsewhere than in the document itself.
+        """
+        revoked = {one.key_sha256 for one in self.doc.revoked} | set(revoked_keys)
         usable = [one for one in self.encryption if one.spki_sha256 not in revoked]
         if not usable:
             raise TrustError("trust.key_revoked", "Every encryption key of the Space is revoked")
@@ -86,6 +90,10 @@ class TrustedPeer:
             raise TrustError("trust.retired", "The trust with this Space has been ended", found=shown)
         if not self.confirmed:
             raise TrustError("trust.unconfirmed", "The fingerprint of this Space has not been confirmed", found=shown)
+
+    def encryption_key(self, now: datetime) -> Certificate:
+        """The key to seal to, as ``VerifiedIdentity.encryption_key``, without those revoked by message."""
+        return self.identity.encryption_key(now, revoked_keys=self.revoked_keys)
 
     def check_key(self, key: Certificate, now: datetime | None) -> None:
         """``key`` is neither revoked nor, when ``now`` is given, out of its validity. Raises TrustError trust.key_revoked, trust.key_expired."""

@@ -134,7 +134,7 @@ def verify_bundle(
         FormatError: limit.exceeded, envelope.malformed, envelope.type_unexpected, payload.*, bundle.schema_unsupported,
             bundle.incomplete, bundle.secret_in_clear, package.coordinate_invalid, package.digest_unsupported.
         TrustError: signature.*; trust.unconfirmed, trust.retired, trust.key_revoked, trust.key_expired; bundle.source_mismatch,
-            bundle.wrong_recipient, suite.not_allowed, trust.direction_denied, bundle.from_future, bundle.expired;
+            bundle.wrong_recipient, suite.not_allowed, trust.direction_denied, trust.identity_stale, bundle.from_future, bundle.expired;
             bundle.digest_mismatch, bundle.loop, trust.relay_denied, trust.fingerprint_mismatch, trust.identity_invalid.
     Source: docs/formats/envelope-v1.md, section 5; docs/formats/delivery-v1.md, section 5 (relay).
     """
@@ -148,6 +148,7 @@ def verify_bundle(
     if sent.target.suite not in seal.SUITES or sent.target.suite not in sender.identity.doc.suites:
         raise TrustError("suite.not_allowed", "The cipher suite is not allowed", field="/target/suite", found=sent.target.suite)
     checks.check_granted(sender, sender.grants.accept_releases, "accept releases")
+    checks.check_epoch(sender, sent.epoch)
     checks.check_delivery_times(sent, now)
     frozen, owner = _verify_release(release_envelope, sent, sender, us=us, peers=peers, now=now)
     return VerifiedBundle(
