@@ -94,7 +94,8 @@ class Transfers:
                 sha256=given.sha256,
                 upload_id=last.upload_id,
             )
-        return ReplicateResult(sha256=given.sha256, how="whole", bytes_sent=moved.bytes_moved, bytes_saved=0)
+        # What an earlier attempt brought there before it died crossed for this promotion as well.
+        return ReplicateResult(sha256=given.sha256, how="whole", bytes_sent=moved.bytes_moved + moved.bytes_resumed, bytes_saved=0)
 
     def _download(self, given: ReplicateInput, beat: Beat) -> ReplicateResult:
         def ask() -> exchange.DownloadGrant:
@@ -119,8 +120,9 @@ class Transfers:
             renew_url=lambda: ask().url,
             trust_id=given.trust_id,
         )
-        how = "whole" if moved.bytes_moved else "nothing"
-        return ReplicateResult(sha256=given.sha256, how=how, bytes_sent=moved.bytes_moved, bytes_saved=moved.bytes_resumed)
+        if not moved.bytes_moved:
+            return ReplicateResult(sha256=given.sha256, how="nothing", bytes_sent=0, bytes_saved=moved.bytes_resumed)
+        return ReplicateResult(sha256=given.sha256, how="whole", bytes_sent=moved.bytes_moved + moved.bytes_resumed, bytes_saved=0)
 
 
 def _was_cancelled(error: UnavailableError) -> bool:

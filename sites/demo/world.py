@@ -26,7 +26,7 @@ from sites.supervisor import Program, Supervisor
 from sites.wire import Wire
 from waybill.errors import UnavailableError
 
-COURIER_POLL_SECONDS = 0.5
+COURIER_POLL_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,7 +202,9 @@ def test_a_process_that_leaves_takes_no_log_away(sqlite_url: str) -> None:
     with ledger.read(SPACE) as work:
         assert work.of(Tenant).count() == 1
     log = Path(f"{path}-wal").stat().st_ino
-    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM tenants').fetchone()[0]); c.close()"
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM tenants').fetchone()[0]); c.close()"
+    )
     command = [sys.executable, "-c", program, path]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "1"
     assert Path(f"{path}-wal").stat().st_ino == log

@@ -25,9 +25,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.pathsep.join(path), "HOME": str(tmp_path), "LANG": "C.UTF-8", "TERM": "dumb"}
 
 
+@pytest.mark.xdist_group("sites")  # not beside the other whole sites: two cores
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_command_of_the_tutorial_runs_as_it_stands(tmp_path: Path, environment: dict[str, str]) -> None:
     """Two connected sites and an air-gapped one, made, used and stopped by the page's own commands."""
     reader = Reader(tmp_path, environment)

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from cli.client import Client, items, tls_context
+from cli.client import ApiError, Client, items, tls_context
 from cli.profile import Profile
 from sites.create import ADMINISTRATOR
 from sites.demo.evidence import sha256_file
@@ -135,10 +135,18 @@ class Space:
         return until(in_state, f"{project} {version} is {state} at {self.slug}", seconds=seconds)
 
     def approve(self, bundle: dict[str, Any], *, lifecycle: str = "live") -> dict[str, Any]:
-        """The bundle was approved as previewed now; the row as the decision's answer shows it."""
+        """The bundle was approved as previewed now; the row as the decision's answer shows it.
+
+        A request whose API died is told that it still runs; deciding the same again, as a new request, is the same decision.
+        """
         shown = self.get(f"/inbox/{bundle['id']}/preview")
         body = {"verdict": "approve", "bundle_sha256": shown["bundle_sha256"], "preview_sha256": shown["sha256"], "lifecycle": lifecycle}
-        return dict(self.post(f"/inbox/{bundle['id']}/decision", body))
+        try:
+            return dict(self.post(f"/inbox/{bundle['id']}/decision", body))
+        except ApiError as error:
+            if error.code != "idempotency.in_progress":
+                raise
+            return dict(self.post(f"/inbox/{bundle['id']}/decision", body))
 
     def take_in(self, project: str, version: str, *, lifecycle: str = "live") -> dict[str, Any]:
         """The release has arrived, was approved and is imported."""

@@ -274,9 +274,7 @@ def _refuse(blockers: Sequence[Blocker]) -> None:
         "lifecycle.forbidden": PolicyError, "deployment.blocked": PolicyError, "trust.key_revoked": TrustError,
     }  # fmt: skip
     kind = kinds.get(first.code, ConflictError)
-    raise kind(
-        first.code, "; ".join(one.message for one in blockers[:20]), field=first.subject, found=f"{len(blockers)} missing"
-    )
+    raise kind(first.code, "; ".join(one.message for one in blockers[:20]), field=first.subject, found=f"{len(blockers)} missing")
 
 
 def _store(ports: Ports, work: Work, situation: Situation, caller: Caller) -> tuple[Deployment, Task]:

@@ -157,9 +157,7 @@ def _check_claimable(work: Work, run: StepRun) -> None:
 def _masker(ports: Ports, work: Work, machine: Machine, run: StepRun) -> Masker:
     situation, action = _situation(ports, work, run)
     space_name = work.of(Space).get(machine.space_id).name
-    return Masker(
-        run_inputs.secrets_of(ports, work, situation=situation, run=run, action=action, machine=machine, space_name=space_name)
-    )
+    return Masker(run_inputs.secrets_of(ports, work, situation=situation, run=run, action=action, machine=machine, space_name=space_name))
 
 
 def _situation(ports: Ports, work: Work, run: StepRun) -> tuple[Situation, Action]:
