@@ -65,12 +65,12 @@ class Deployments:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name="deployments.begin")
+    @activity.defn(name="deployments.begin", no_thread_cancel_exception=True)
     def begin(self, given: DeploymentRef) -> DeployPlan:
         """The deployment runs and this is its plan, the same when called again."""
         return deploy.begin(self._ports, space_id=given.space_id, deployment_id=given.deployment_id)
 
-    @activity.defn(name="deployments.open_run")
+    @activity.defn(name="deployments.open_run", no_thread_cancel_exception=True)
     def open_run(self, given: OpenRun) -> OpenedRun:
         """The newest attempt of the action on the machine."""
         run = deploy.open_run(
@@ -82,23 +82,23 @@ class Deployments:
         )
         return OpenedRun(run_id=run.id, attempt=run.attempt, state=run.state.value)
 
-    @activity.defn(name="deployments.next_attempt")
+    @activity.defn(name="deployments.next_attempt", no_thread_cancel_exception=True)
     def next_attempt(self, given: RunRef) -> OpenedRun:
         """A further attempt after one that did not succeed; again gives the same."""
         run = deploy.next_attempt(self._ports, space_id=given.space_id, run_id=given.run_id)
         return OpenedRun(run_id=run.id, attempt=run.attempt, state=run.state.value)
 
-    @activity.defn(name="deployments.wait_for_decision")
+    @activity.defn(name="deployments.wait_for_decision", no_thread_cancel_exception=True)
     def wait_for_decision(self, given: RunRef) -> None:
         """The deployment shows that it waits for a person's word on this run."""
         deploy.wait_for_decision(self._ports, space_id=given.space_id, deployment_id=given.deployment_id, run_id=given.run_id)
 
-    @activity.defn(name="deployments.resume")
+    @activity.defn(name="deployments.resume", no_thread_cancel_exception=True)
     def resume(self, given: DeploymentRef) -> None:
         """A deployment that waited runs again."""
         deploy.resume(self._ports, space_id=given.space_id, deployment_id=given.deployment_id)
 
-    @activity.defn(name="deployments.finish")
+    @activity.defn(name="deployments.finish", no_thread_cancel_exception=True)
     def finish(self, given: EndDeployment) -> None:
         """The deployment and its task have ended and the receipt is out."""
         deploy.finish(

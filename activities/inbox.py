@@ -43,7 +43,7 @@ class Inbox:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name="inbox.needs")
+    @activity.defn(name="inbox.needs", no_thread_cancel_exception=True)
     def needs(self, given: BundleRef) -> Lacking:
         """The blobs that are not in the store yet."""
         needs = receive.needs_now(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
@@ -52,24 +52,24 @@ class Inbox:
             trust = work.of(Trust).get(row.trust_id)
         return Lacking(needs=needs, bundle_sha256=row.bundle_sha256, peer_name=trust.name)
 
-    @activity.defn(name="inbox.mark_waiting")
+    @activity.defn(name="inbox.mark_waiting", no_thread_cancel_exception=True)
     def mark_waiting(self, given: BundleRef) -> None:
         """The row and its task say what is lacking, and the sender is told."""
         receive.mark_waiting(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
 
-    @activity.defn(name="inbox.mark_ready")
+    @activity.defn(name="inbox.mark_ready", no_thread_cancel_exception=True)
     def mark_ready(self, given: BundleRef) -> Ready:
         """The bundle is ready to import, its receive task has ended, the sender is told; again gives the same."""
         row = receive.mark_ready(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
         title = f"{row.owner_name}: {row.project_name} {row.release_version}"
         return Ready(import_task_id=row.import_task_id, bundle_sha256=row.bundle_sha256, title=title)
 
-    @activity.defn(name="inbox.apply_import")
+    @activity.defn(name="inbox.apply_import", no_thread_cancel_exception=True)
     def apply_import(self, given: BundleRef) -> str:
         """The release exists here; returns its row id, the same when called again."""
         return importing.apply_import(self._ports, space_id=given.space_id, inbox_id=given.inbox_id).id
 
-    @activity.defn(name="inbox.apply_rejection")
+    @activity.defn(name="inbox.apply_rejection", no_thread_cancel_exception=True)
     def apply_rejection(self, given: BundleRef) -> None:
         """The bundle is rejected and the sender is told."""
         importing.apply_rejection(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)

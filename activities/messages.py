@@ -35,7 +35,7 @@ class Messages:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name="messages.round")
+    @activity.defn(name="messages.round", no_thread_cancel_exception=True)
     def round(self, given: TrustRef) -> Round:
         """Exchanges are done until neither side has anything left; nothing, when the trust is no longer called."""
         with self._ports.ledger.read(given.space_id) as work:
@@ -51,7 +51,7 @@ class Messages:
             done = exchange.run_round(self._ports, space_id=given.space_id, trust_id=given.trust_id)
         return Round(sent=done.sent, received=done.received, refused=done.refused)
 
-    @activity.defn(name="messages.wake_courier")
+    @activity.defn(name="messages.wake_courier", no_thread_cancel_exception=True)
     def wake_courier(self, given: TrustRef) -> None:
         """The courier of the trust runs and looks at the outbox now."""
         with self._ports.ledger.read(given.space_id) as work:

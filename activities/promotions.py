@@ -79,7 +79,7 @@ class Promotions:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name="promotions.seal")
+    @activity.defn(name="promotions.seal", no_thread_cancel_exception=True)
     def seal(self, given: PromotionRef) -> Sealed:
         """The bundle is sealed, signed and on the outbox; again gives the same bundle."""
         sealed = promote.seal(self._ports, space_id=given.space_id, promotion_id=given.promotion_id)
@@ -87,7 +87,7 @@ class Promotions:
             trust = work.of(Trust).get(work.of(Promotion).get(given.promotion_id).trust_id)
         return Sealed(bundle_sha256=sealed.bundle_sha256, document_sha256=sealed.document_sha256, blobs=sealed.blobs, peer_name=trust.name)
 
-    @activity.defn(name="promotions.look")
+    @activity.defn(name="promotions.look", no_thread_cancel_exception=True)
     def look(self, given: LookAt) -> WhereItIs:
         """Where the promotion stands in the ledger, by receipts and by what the road took; one that a road took is in transit."""
         with self._ports.ledger.read(given.space_id) as work:
@@ -109,7 +109,7 @@ class Promotions:
             last_event=row.last_event,
         )
 
-    @activity.defn(name="promotions.set_state")
+    @activity.defn(name="promotions.set_state", no_thread_cancel_exception=True)
     def set_state(self, given: SetPromotion) -> None:
         """The promotion shows this state, unless it ended or a receipt took it further."""
         promote.set_state(
@@ -121,7 +121,7 @@ class Promotions:
             message=given.message,
         )
 
-    @activity.defn(name="promotions.note_sent")
+    @activity.defn(name="promotions.note_sent", no_thread_cancel_exception=True)
     def note_sent(self, given: Sent) -> None:
         """What the blob cost is counted, once per digest."""
         promote.note_sent(
@@ -134,7 +134,7 @@ class Promotions:
             bytes_saved=given.bytes_saved,
         )
 
-    @activity.defn(name="promotions.withdraw")
+    @activity.defn(name="promotions.withdraw", no_thread_cancel_exception=True)
     def withdraw(self, given: PromotionRef) -> bool:
         """True when nothing of it reaches the target any more; False when a road took it already."""
         return promote.withdraw(self._ports, space_id=given.space_id, promotion_id=given.promotion_id)

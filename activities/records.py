@@ -52,7 +52,7 @@ class Records:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name="records.show")
+    @activity.defn(name="records.show", no_thread_cancel_exception=True)
     def show(self, given: ShowTask) -> None:
         """The task shows this; a finished one is left as it ended."""
         tasks.set_state(
@@ -65,12 +65,12 @@ class Records:
             progress_total=given.progress_total,
         )
 
-    @activity.defn(name="records.note")
+    @activity.defn(name="records.note", no_thread_cancel_exception=True)
     def note(self, given: NoteTask) -> None:
         """The line stands in the task's log."""
         tasks.log(self._ports, space_id=given.space_id, task_id=given.task_id, level=given.level, message=given.message)
 
-    @activity.defn(name="records.finish")
+    @activity.defn(name="records.finish", no_thread_cancel_exception=True)
     def finish(self, given: FinishTask) -> None:
         """The task has ended, and the timeline of its story is archived with it; the first end wins."""
         tasks.finish(

@@ -30,7 +30,7 @@ class RunSettling:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name="runs.settle")
+    @activity.defn(name="runs.settle", no_thread_cancel_exception=True)
     def settle(self, given: RunStepInput) -> RunEnded:
         """How the run ended: as its machine said, else errored with step.interrupted. Safe to repeat."""
         row = runs.settle(self._ports, space_id=given.space_id, run_id=given.run_id)

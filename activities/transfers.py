@@ -44,7 +44,7 @@ class Transfers:
                 raise CancelledError("cancelled") from error
             raise
 
-    @activity.defn(name="transfers.abort")
+    @activity.defn(name="transfers.abort", no_thread_cancel_exception=True)
     def abort(self, given: ReplicateInput) -> None:
         """Parts of a download that nobody wants any more are gone from this site's store."""
         with self._ports.ledger.read(given.space_id) as work:

@@ -20,7 +20,7 @@ from waybill.formats.layout import blob_key
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("sites"), pytest.mark.timeout(400)]
 
 MIB = 1 << 20
-LARGE = 96 * MIB
+LARGE = 64 * MIB
 ONCE = ["received", "ready", "imported", "queued", "started", "succeeded", "lifecycle_completed"]
 
 
@@ -82,6 +82,49 @@ def test_the_transfer_worker_dies_in_the_middle_of_a_transfer(sites: Sites) -> N
     shown = sites.source.promotion(crossing)
     assert shown["bytes_packages"] == shown["bytes_sent"] + shown["bytes_saved"]
     _finish(sites, crossing, "Torn", sha256, here)
+
+
+def test_the_transfer_worker_dies_in_the_middle_of_a_pull(sites: Sites) -> None:
+    """The same where the target reads: parts in its own store stay, and what was not there yet is read again."""
+    here = sites.fresh("sipped")
+    _, package = prepare(sites.target, "Sipped", here, lifecycle="to-edge", size_bytes=LARGE)
+    wire = sites.wire(sites.target, "objects")
+    before = wire.bytes_back
+    crossing = sites.target.promote("sipped", "1.0.0", to="edge")
+    until(lambda: wire.bytes_back - before > LARGE // 3, "a third has crossed", pause=0.0005)
+    wire.pause()
+    try:
+        kill(sites.edge.layout, "transfer")
+        confirmed = _confirmed_bytes(sites.edge, sites.edge.get("/identity")["space_id"], evidence.sha256_file(package))
+        before = wire.bytes_back
+    finally:
+        wire.resume()
+    bundle = sites.edge.take_in("Sipped", "1.0.0")
+    # What the store had sent into the paused wire still drains.
+    assert wire.bytes_back - before <= (LARGE - confirmed) * 1.05 + 4 * 8 * MIB
+    assert evidence.stored_and_right(sites.edge.layout, evidence.sha256_file(package))
+    sites.edge.deploy(bundle["release_row_id"])
+    sites.target.await_promotion(crossing, state="completed")
+    assert lines(here / "begun") == ["begun"]
+
+
+def test_the_control_worker_dies_in_the_middle_of_an_exchange(sites: Sites) -> None:
+    """The courier does not wait for a dead worker's round: the message arrives once, soon after the restart."""
+    here = sites.fresh("unheard")
+    prepare(sites.source, "Unheard", here, lifecycle="to-prod")
+    trust_id = sites.source.get("/trusts/prod")["id"]
+    wire = sites.wire(sites.target, "api")
+    wire.pause()
+    try:
+        crossing = sites.source.promote("unheard", "1.0.0", to="prod")
+        until(lambda: sites.source.works_on(f"courier:{trust_id}", "messages.round"), "a round hangs")
+        kill(sites.source.layout, "control")
+    finally:
+        wire.resume()
+    bundle = sites.target.take_in("Unheard", "1.0.0")
+    sites.target.deploy(bundle["release_row_id"])
+    _all_once(sites, crossing, here)
+    assert len([row for row in sites.target.rows("/inbox") if row["project_name"] == "Unheard"]) == 1
 
 
 def test_both_apis_die_in_the_middle_of_a_transfer(sites: Sites) -> None:

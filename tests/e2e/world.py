@@ -15,6 +15,7 @@ from typing import Any
 
 from sites.demo.world import SiteSpec, World
 from sites.wire import Wire
+from tests.e2e.processes import group_of_site, until
 from tests.e2e.site import TOOLS, Space, sign_in, trust_each_other
 
 PRODUCTION = "Production"
@@ -44,7 +45,7 @@ class Sites:
 
 @contextlib.contextmanager
 def running_world(directory: Path, specs: Sequence[SiteSpec]) -> Iterator[World]:
-    """The sites run until the block ends; then nothing of them is left."""
+    """The sites run until the block ends; then each was asked to end, and no process of them is left."""
     world = World(directory, tools=TOOLS, first_port=None, say=lambda _text: None, specs=specs)
     world.make()
     try:
@@ -52,6 +53,8 @@ def running_world(directory: Path, specs: Sequence[SiteSpec]) -> Iterator[World]
         yield world
     finally:
         world.stop()
+        for site in world.sites.values():
+            until(lambda site=site: not group_of_site(site.layout), f"nothing of {site.spec.name} is left", seconds=20)  # type: ignore[misc]
 
 
 @contextlib.contextmanager

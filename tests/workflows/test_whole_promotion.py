@@ -28,7 +28,7 @@ from waybill.formats.layout import blob_key, carrier_key
 from worker.sweep import sweep_once
 from worker.wiring import Load
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ async def promoted_and_ready(sites: TwoSites, release: str) -> tuple[str, str]:
     )
     before = len(sites.target.inbox())
     assert before <= 1
-    await until(lambda: any(row.state is InboxState.READY for row in sites.target.inbox()), seconds=40)
+    await until(lambda: any(row.state is InboxState.READY for row in sites.target.inbox()), seconds=150)
     return promotion.id, task.id
 
 
@@ -62,7 +62,7 @@ async def import_and_deploy(sites: TwoSites) -> str:
     _deployment, task = await asyncio.to_thread(
         deploy.start_deployment, home.ports, SYSTEM, space_id=home.space_id, release=release, environment=sites.environment.id
     )
-    await until(lambda: sites.target.task(task.id).state is TaskState.SUCCEEDED, seconds=40)
+    await until(lambda: sites.target.task(task.id).state is TaskState.SUCCEEDED, seconds=150)
     return task.id
 
 
@@ -78,7 +78,7 @@ async def test_a_release_crosses_and_its_receipts_come_home(
         release = await asyncio.to_thread(make_release, sites)
         promotion_id, task_id = await promoted_and_ready(sites, release)
         deployment_task = await import_and_deploy(sites)
-        await until(lambda: sites.source.promotion(promotion_id).state is PromotionState.COMPLETED, seconds=40)
+        await until(lambda: sites.source.promotion(promotion_id).state is PromotionState.COMPLETED, seconds=150)
         await until(lambda: sites.source.task(task_id).state is TaskState.SUCCEEDED)
 
         assert len(sites.host.ran) == 2
@@ -101,12 +101,12 @@ async def test_a_carrier_takes_it_there_and_the_receipts_back(sites_server: Temp
         promotion, task = await asyncio.to_thread(
             promote.start_promotion, home.ports, SYSTEM, space_id=home.space_id, release=release, trust=sites.source.trust.id
         )
-        await until(lambda: "carrier file" in sites.source.task(task.id).details, seconds=40)
+        await until(lambda: "carrier file" in sites.source.task(task.id).details, seconds=150)
         await carry(sites.source, sites.target)
-        await until(lambda: any(row.state is InboxState.READY for row in sites.target.inbox()), seconds=40)
+        await until(lambda: any(row.state is InboxState.READY for row in sites.target.inbox()), seconds=150)
         await import_and_deploy(sites)
         await carry(sites.target, sites.source)
-        await until(lambda: sites.source.promotion(promotion.id).state is PromotionState.COMPLETED, seconds=40)
+        await until(lambda: sites.source.promotion(promotion.id).state is PromotionState.COMPLETED, seconds=150)
         await until(lambda: sites.source.task(task.id).state is TaskState.SUCCEEDED)
         assert sites.peer.posts == []
 
@@ -119,7 +119,7 @@ async def test_a_promotion_is_cancelled_before_any_road_took_it(sites_server: Te
         promotion, task = await asyncio.to_thread(
             promote.start_promotion, home.ports, SYSTEM, space_id=home.space_id, release=release, trust=sites.source.trust.id
         )
-        await until(lambda: "carrier file" in sites.source.task(task.id).details, seconds=40)
+        await until(lambda: "carrier file" in sites.source.task(task.id).details, seconds=150)
         await asyncio.to_thread(tasks.cancel, home.ports, SYSTEM, space_id=home.space_id, task=task.id)
         await until(lambda: sites.source.task(task.id).state is TaskState.CANCELLED)
         assert sites.source.promotion(promotion.id).state is PromotionState.CANCELLED
@@ -138,7 +138,7 @@ async def test_a_peer_that_is_away_is_waited_for(sites_server: TemporalServer) -
         _promotion, task = await asyncio.to_thread(
             promote.start_promotion, home.ports, SYSTEM, space_id=home.space_id, release=release, trust=sites.source.trust.id
         )
-        await until(lambda: sites.source.task(task.id).details == "Delivering to Prod", seconds=40)
+        await until(lambda: sites.source.task(task.id).details == "Delivering to Prod", seconds=150)
         assert sites.source.task(task.id).state is TaskState.WAITING
         sites.peer.down.clear()
         await until(lambda: any(row.state is InboxState.READY for row in sites.target.inbox()), seconds=60)
@@ -153,7 +153,7 @@ async def test_receipts_that_come_after_the_story_is_gone_still_count(sites_serv
         await terminate(sites_server, gone)
         assert await asyncio.to_thread(sites.source.engine.signal, gone, "receipt", "x") is False
         await import_and_deploy(sites)
-        await until(lambda: sites.source.promotion(promotion_id).state is PromotionState.COMPLETED, seconds=40)
+        await until(lambda: sites.source.promotion(promotion_id).state is PromotionState.COMPLETED, seconds=150)
 
 
 async def test_the_sweep_starts_what_a_crash_swallowed(sites_server: TemporalServer) -> None:
@@ -167,18 +167,18 @@ async def test_the_sweep_starts_what_a_crash_swallowed(sites_server: TemporalSer
         )
         assert sites.source.task(task.id).state is TaskState.QUEUED
         assert await asyncio.to_thread(sweep_once, home.ports) == 1
-        await until(lambda: "carrier file" in sites.source.task(task.id).details, seconds=40)
+        await until(lambda: "carrier file" in sites.source.task(task.id).details, seconds=150)
 
 
 async def carry(sender: Place, receiver: Place) -> None:
     """A person exports a carrier file here and imports it there."""
     home, other = sender.home, receiver.home
     made, task = await asyncio.to_thread(carrier.start_export, home.ports, SYSTEM, space_id=home.space_id, trust=sender.trust.id)
-    await until(lambda: sender.task(task.id).state is TaskState.SUCCEEDED, seconds=40)
+    await until(lambda: sender.task(task.id).state is TaskState.SUCCEEDED, seconds=150)
     data = b"".join(home.ports.objects.read(carrier_key(made.id)))
     upload_id = await asyncio.to_thread(upload_carrier, other, data)
     _row, imported = await asyncio.to_thread(carrier.start_import, other.ports, SYSTEM, space_id=other.space_id, upload_id=upload_id)
-    await until(lambda: receiver.task(imported.id).state is TaskState.SUCCEEDED, seconds=40)
+    await until(lambda: receiver.task(imported.id).state is TaskState.SUCCEEDED, seconds=150)
 
 
 def upload_carrier(home: Home, data: bytes) -> str:
