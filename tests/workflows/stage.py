@@ -51,7 +51,7 @@ class Stage:
         await until(lambda: words in self.effects.words())
 
 
-async def until(reached: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = 20.0) -> None:
+async def until(reached: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = 90.0) -> None:
     """Returns once ``reached`` says so; fails when that takes too long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
