@@ -36,7 +36,8 @@ def console_of_errors() -> Console:
 
 
 def say(text: str) -> None:
-    """A remark for people."""
+    """A remark for people, after the data that was printed before it."""
+    sys.stdout.flush()
     print(printable(text), file=sys.stderr, flush=True)
 
 

@@ -4,6 +4,7 @@
 import pytest
 
 from tests.databases import empty_postgres_url, postgres_migrated, postgres_server, postgres_url, sqlite_template, sqlite_url
+from tests.scheduling import pytest_xdist_make_scheduler
 from tests.servers import s3_server, s3_server_tls, temporal_server
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "postgres_migrated",
     "postgres_server",
     "postgres_url",
+    "pytest_xdist_make_scheduler",
     "s3_server",
     "s3_server_tls",
     "sqlite_template",

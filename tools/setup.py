@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "var" / "setup"
 TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
+STEPS_STAMP = LOGS / "steps.stamp"
+"""Not in steps/dist: everything there goes into the wheel, and is the same bytes for the same sources."""
 
 NEEDS = {
     "python": ("python3", (3, 11), ["python3", "--version"], "Python 3.11 or newer is needed; install it from your distribution."),
@@ -120,8 +122,8 @@ def _steps() -> bool | None:
     """The bootstrapper and the first-party step packages, built by npm from a lock with hashes."""
     home = ROOT / "steps"
     sources = _sources(home, exclude=("node_modules", "dist", "build"))
-    stamp = home / "dist" / "waybill.stamp"
-    if _fresh(stamp, sources):
+    stamp = STEPS_STAMP
+    if _fresh(stamp, sources) and (home / "dist" / "bootstrap.cjs").exists():
         return None
     lock_stamp = home / "node_modules" / "waybill.stamp"
     lock = [home / "package-lock.json"]
@@ -151,7 +153,7 @@ def _wheel() -> bool | None:
         ),
         ROOT / "pyproject.toml",
         ROOT / "README.md",
-        ROOT / "steps" / "dist" / "waybill.stamp",
+        STEPS_STAMP,
     ]
     stamp = ROOT / "dist" / "waybill.stamp"
     if _fresh(stamp, sources) and list((ROOT / "dist").glob("*.whl")):

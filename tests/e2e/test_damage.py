@@ -11,7 +11,7 @@ from sites.demo import evidence
 from tests.e2e.site import Space
 from tests.e2e.world import Sites, prepare
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("sites"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(300)]
 
 
 def _flip(file: Path, offset: int) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.world import Sites, lines, prepare, script
 from waybill.domain.packages import Upload
 from waybill.formats.layout import blob_key
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("sites"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(400)]
 
 MIB = 1 << 20
 LARGE = 64 * MIB

@@ -6,7 +6,7 @@ import pytest
 from tests.e2e.processes import until
 from tests.e2e.world import Sites, prepare
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("sites"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(300)]
 
 
 def test_a_promotion_waits_for_a_target_that_is_away(sites: Sites) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.processes import ROLES, group_of_site, process_of, until
 from tests.e2e.site import Space, sign_in
 from tests.e2e.world import PRODUCTION, running_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("lone-site"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(300)]
 
 SPEC = SiteSpec(key="lone", name="Hobart", space="Lone", environment=PRODUCTION, outbound="none", peer_endpoint=False)
 

@@ -7,7 +7,7 @@ from sites.demo import evidence
 from tests.e2e.site import Crossing, Space
 from tests.e2e.world import Sites, lines, prepare, script
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("sites"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(300)]
 
 WHOLE_WAY = ["received", "ready", "imported", "queued", "started", "succeeded", "lifecycle_completed"]
 
