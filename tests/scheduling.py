@@ -7,8 +7,8 @@ xdist's own mark ``xdist_group`` has no effect with pytest 9.2, which no longer 
 from typing import Final
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+from xdist.remote import Producer  # type: ignore[import-untyped]  # xdist has no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # the same
 
 _GROUPS: Final = {
     "tests/e2e/test_processes.py": "lone site",
@@ -22,7 +22,7 @@ def group_of(nodeid: str) -> str:
     return next((group for path, group in _GROUPS.items() if nodeid.startswith(path)), nodeid)
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # the same
     """Sends the tests of one group to one worker, the largest groups first."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -228,11 +228,6 @@ class Space:
         made = self.post("/machines", {"name": name, "roles": ["web"], "environments": [environment]})
         add_machine(self.layout, name=name, token=made["token"])
 
-    def key(self, *permissions: str, space_id: str) -> str:
-        """The token of a new key with these rights alone."""
-        body = {"name": "a key of a test", "days": 1, "grants": [{"space_id": space_id, "permissions": list(permissions)}]}
-        return str(self.client.post("/api/v1/keys", body)["token"])
-
     # What lies on disks and in the engine
 
     def engine(self, *arguments: str, namespace: str = NAMESPACE) -> Any:
@@ -263,14 +258,14 @@ class Space:
             connection.close()
 
 
-def sign_in(demo: DemoSite) -> str:
-    """The token of a key that may do everything at the site."""
+def sign_in(demo: DemoSite, *, permissions: Sequence[str] = ("*",)) -> str:
+    """The token of a key that the administrator made; it has these rights in every Space."""
     password = demo.layout.first_password.read_text().strip()
     with httpx2.Client(
         base_url=demo.url, verify=tls_context(str(demo.layout.authority)), headers={"Origin": demo.url}, timeout=30
     ) as http:  # fmt: skip
         http.post("/api/v1/login", json={"username": ADMINISTRATOR, "password": password}).raise_for_status()
-        body = {"name": "tests", "days": 1, "grants": [{"space_id": "*", "permissions": ["*"]}]}
+        body = {"name": "tests", "days": 1, "grants": [{"space_id": "*", "permissions": list(permissions)}]}
         made = http.post("/api/v1/keys", json=body)
         made.raise_for_status()
         return str(made.json()["token"])
