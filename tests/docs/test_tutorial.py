@@ -25,7 +25,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.pathsep.join(path), "HOME": str(tmp_path), "LANG": "C.UTF-8", "TERM": "dumb"}
 
 
-@pytest.mark.xdist_group("sites")  # not beside the other whole sites: two cores
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.timeout(900)
