@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from cli import carrier, completing, deploy, inbox, package, project, release, sign_in, space, task, trust
+from cli import carrier, completing, delta, deploy, inbox, package, project, release, sign_in, space, task, trust
 from cli.client import ApiError
 from cli.exits import Exit, ExitError, exit_of
 from cli.help_page import EVERYWHERE, HelpPage
@@ -35,7 +35,7 @@ GROUPS = (
             release.release_app,
         ),
     ),
-    ("Move and deploy them", (release.promotion_app, carrier.carrier_app, inbox.inbox_app, deploy.deployment_app)),
+    ("Move and deploy them", (release.promotion_app, carrier.carrier_app, inbox.inbox_app, deploy.deployment_app, delta.delta_app)),
     ("See and prove", (deploy.dashboard, task.task_app, carrier.receipt_app, carrier.bundle_app, carrier.audit_app, carrier.api_get)),
 )  # fmt: skip
 

@@ -37,18 +37,22 @@ _RECEIPT = (
 
 @carrier_app.command(name="export")
 def carrier_export(
-    *, trust: TrustName, out: Annotated[Path, Parameter(help="The file to write; it must not exist.")], timeout: Timeout = 3600
+    *,
+    trust: TrustName,
+    out: Annotated[Path, Parameter(help="The file to write; it must not exist.")],
+    repeat: Annotated[bool, Parameter(help="Also what an earlier file took and was lost, or was missed there.", negative="")] = False,
+    timeout: Timeout = 3600,
 ) -> None:
     """Write all that waits for a Remote Space into one file.
 
-    Bundles with their packages, receipts, identities.
+    Bundles, receipts, identities, and those packages, or deltas of them, that the Remote Space has not proven to hold.
 
     Example: waybill carrier export --trust vault --out to-vault.wbc
     """
     if out.exists():
         raise WaybillError("cli.usage", f"{out} exists; an existing file is never overwritten", field="--out", found=out)
     with connect() as client:
-        made = client.post(client.space_path("/carriers/exports"), {"trust": trust}, idempotent=True)
+        made = client.post(client.space_path("/carriers/exports"), {"trust": trust, "repeat": repeat}, idempotent=True)
         _, code = follow(client, made["task"], wait=True, timeout_seconds=timeout)
         if code != Exit.OK:
             raise SystemExit(int(code))

@@ -21,7 +21,8 @@ ReleaseName = Annotated[str, Parameter(help="The release, by version with --proj
 
 _RELEASE = ("release_version", "project_name", "release_sha256", "frozen_at", "blocked_reason", "notes", "id")
 _PROMOTION = (
-    "project_name", "release_version", "trust_name", "state", "last_event", "last_event_at", "bytes_packages", "bytes_sent", "bytes_saved", "message", "id",
+    "project_name", "release_version", "trust_name", "state", "last_event", "last_event_at", "bytes_packages", "bytes_sent", "bytes_saved", "message",
+    "packages", "id",
 )  # fmt: skip
 
 

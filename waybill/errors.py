@@ -115,6 +115,22 @@ CODES: Final[dict[str, CodeEntry]] = {
             "carrier.member_unexpected": ("The carrier holds something that its index does not name", _SEND_AGAIN),
             "carrier.member_forbidden": ("The carrier holds an entry of a forbidden kind", _SEND_AGAIN),
             "carrier.volume_missing": ("A part of the carrier is missing", "Bring the named part."),
+            "delta.malformed": ("The delta cannot be read", "Ask for the whole package, or make the delta again."),
+            "delta.unsupported": (
+                "The delta needs something that this version does not know",
+                "Upgrade this side, or ask for the whole package.",
+            ),
+            "delta.base_mismatch": ("The delta was made for another base", "Give exactly the file against which the delta was made."),
+            "delta.result_mismatch": (
+                "The rebuilt file is not the one that the delta names",
+                "Ask for the whole package and report the delta's digest.",
+            ),
+            "delta.output_exceeded": ("The delta makes more bytes than it announced", "Ask for the whole package."),
+            "delta.expansion_exceeded": ("The delta expands beyond every bound", "Ask for the whole package."),
+            "delta.encoder_unavailable": (
+                "The delta needs an encoder that does not run here",
+                "Ask for the whole package, or install the named encoder.",
+            ),
             "package.coordinate_invalid": ("The package id or version is not allowed", "Use the name under which its ecosystem knows it."),
             "package.digest_unsupported": ("Only SHA-256 digests are accepted", "Give the SHA-256 in lower-case hexadecimal."),
             "step.package_invalid": ("The step package is not valid", "Build the package again with its own tool."),
@@ -246,6 +262,10 @@ CODES: Final[dict[str, CodeEntry]] = {
     **_entries(
         503,
         {
+            "delta.tool_failed": (
+                "A helper program of the delta engine failed",
+                "The whole package is sent instead; see the log of the worker.",
+            ),
             "site.unavailable": ("A process of this site did not start", "See the named log."),
             "engine.unavailable": ("The workflow engine does not answer", "Start the Temporal server."),
             "store.unavailable": ("The object store does not answer", "Start the object store."),

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the bytes of blocks are coded: pools by zstd with old content as prefix, patches by alignment with one old piece."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from waybill.delta import predict, records
+from waybill.delta.apply import PREFIX_LEAST
+from waybill.delta.codecs import zstd
+from waybill.delta.io import Aligner, Array
+
+Tier = Literal["online", "best"]
+WINDOW_LOG: Final = 27
+_BINARY_PROBE: Final = 4096
+_HIGH_ENTROPY: Final = 7.8
+
+
+def pool(prefix: bytes, data: bytes, tier: Tier) -> bytes:
+    """``data`` as one zstd frame whose prefix is ``prefix``; together at most 2^27 bytes.
+
+    At level 19 the default tables see the end of a long prefix only, so their sizes are given.
+    """
+    if not data:
+        return b""
+    c = zstd.CompressionParameter
+    window = min(WINDOW_LOG, max(12, (len(prefix) + len(data)).bit_length()))
+    options: dict[Any, int] = {
+        c.window_log: window,
+        c.enable_long_distance_matching: int(len(prefix) > 1 << 20),
+        c.content_size_flag: 0,
+        c.compression_level: 19 if tier == "best" else 6,
+    }
+    if tier == "best":
+        options.update({c.chain_log: min(26, window + 1), c.hash_log: min(24, window), c.target_length: 4096, c.search_log: 9})
+    dictionary = zstd.ZstdDict(prefix, is_raw=True).as_prefix if len(prefix) >= PREFIX_LEAST else None
+    return zstd.compress(data, options=options, zstd_dict=dictionary)
+
+
+def is_binary(probe: bytes) -> bool:
+    """Whether a piece that begins with ``probe`` is better told by alignment than by text matches."""
+    return b"\0" in probe[:_BINARY_PROBE]
+
+
+def entropy(sample: bytes) -> float:
+    """Bits per byte of ``sample`` by the frequency of its bytes; 0 for nothing."""
+    if not sample:
+        return 0.0
+    counts = np.bincount(np.frombuffer(sample, np.uint8), minlength=256)
+    share = counts[counts > 0] / len(sample)
+    return float(-(share * np.log2(share)).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A coded patch: ``extra`` are the bytes that must stand in a pool."""
+
+    payload: bytes
+    extra: bytes
+    predictor: str
+
+
+def patch(old: bytes, new: bytes, aligner: Aligner, tier: Tier) -> Patch | None:
+    """``new`` told by ``old``, in the smallest way that is known; None when they have nothing in common."""
+    if not old or not new:
+        return None
+    foretold = next((one for one in predict.PREDICTORS if one.applies(old, new)), None)
+    if tier == "online":
+        found = aligner.align(old, new, "fast")
+        return None if _hopeless(found, len(new)) else _coded(old, new, found, None, fast=True)
+    plain = aligner.align(old, new, "best")
+    ways = [_coded(old, new, plain, None, fast=False)]
+    if foretold is not None:
+        blank = aligner.align(foretold.mask(old), foretold.mask(new), "best")
+        ways += [_coded(old, new, found, foretold, fast=False) for found in (plain, blank)]
+    return min(ways, key=lambda one: len(one.payload) + len(one.extra) // 2)
+
+
+def _hopeless(found: Array, size: int) -> bool:
+    return int(found[:, 0].sum()) * 16 < size
+
+
+def _coded(old: bytes, new: bytes, found: Array, predictor: predict.Predictor | None, *, fast: bool) -> Patch:
+    payload, extra = records.encode(old, new, found, predictor, fast=fast)
+    return Patch(payload, extra, predictor.name if predictor else "")

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fixed contents on which encoders show who they are. All are computed; none is stored.
+
+``noise(seed, n)`` is the first n bytes of SHA-256(seed, 0), SHA-256(seed, 1) …: the seed in ASCII, the counter as 32 bits little endian.
+
+``empty``: no byte.
+``one``: the byte 0x77.
+``noise``: 73,728 bytes of ``noise("noise")``, which nothing compresses.
+``text``: the first 98,304 bytes of words, each followed by a space, every sixteenth one by a line feed instead. There are 1,024 words: word k has
+2 + b[8k] mod 7 letters, letter i being number b[8k + 1 + i] mod 16 of ``etaoinshrdlucmfw``, with b = ``noise("words")``. Word n of the text is
+number v * v >> 22, v being the n-th 16-bit number, little endian, of ``noise("text")``.
+``few``: 40,960 bytes of the three letters ``abc``, byte i being letter number n[i] mod 3 with n = ``noise("few")``: each has many equals before it.
+``long``: 4,456,448 bytes, mostly zeros, past every window of deflate and past 4 MiB. Its first 256 pages have 16,384 bytes each: page i is 256 bytes
+of text from 256i, 256 bytes of noise from 256i, then zeros. Then come text and noise as above, then zeros.
+"""
+
+import hashlib
+from functools import cache
+from typing import Final
+
+FRAME: Final = ("empty", "one")
+"""The vectors that show how an encoder frames."""
+ENGINE: Final = ("noise", "text", "few", "long")
+"""The vectors that show how it compresses."""
+CORRECTED: Final = ("empty", "one", "noise", "text", "few")
+"""The vectors for encoders that are led by corrections."""
+_LETTERS: Final = b"etaoinshrdlucmfw"
+_NOISE_BYTES: Final = 73_728
+_TEXT_BYTES: Final = 98_304
+_FEW_BYTES: Final = 40_960
+_LONG_BYTES: Final = 4_456_448
+_PAGE: Final = 1 << 14
+_MATCH_LEAST: Final = 4
+_MATCH_MOST: Final = 10
+_WINDOW: Final = 1 << 15
+
+
+@cache
+def vector(name: str) -> bytes:
+    """The vector ``name``, as the module describes it."""
+    makers = {
+        "empty": bytes,
+        "one": lambda: b"\x77",
+        "noise": lambda: noise("noise", _NOISE_BYTES),
+        "text": _text,
+        "few": lambda: bytes(b"abc"[byte % 3] for byte in noise("few", _FEW_BYTES)),
+        "long": _long,
+    }
+    return makers[name]()
+
+
+def noise(seed: str, length: int) -> bytes:
+    """``length`` bytes that look random and are the same everywhere."""
+    return b"".join(hashlib.sha256(seed.encode() + i.to_bytes(4, "little")).digest() for i in range(-(-length // 32)))[:length]
+
+
+def deflated_plainly(data: bytes) -> bytes:
+    """A raw deflate stream of ``data`` that is the same everywhere and that no usual encoder makes: one block with the fixed code.
+
+    At each position the last earlier one with the same 4 bytes is taken, when it is at most 32,768 bytes back, for 4 to 10 bytes; else a literal.
+    """
+    out = _Bits()
+    out.put(0b011, 3)
+    last: dict[bytes, int] = {}
+    at = 0
+    while at < len(data):
+        key = data[at : at + _MATCH_LEAST]
+        back = at - last.get(key, at - _WINDOW - 1)
+        last[key] = at
+        if len(key) < _MATCH_LEAST or back > _WINDOW:
+            out.literal(data[at])
+            at += 1
+            continue
+        length = _MATCH_LEAST
+        while length < _MATCH_MOST and data[at + length : at + length + 1] == data[at - back + length : at - back + length + 1] != b"":
+            length += 1
+        out.match(length, back)
+        at += length
+    out.put(0, 7)
+    return out.bytes()
+
+
+class _Bits:
+    """Deflate's bit order, and the few symbols of its fixed code that are needed here (RFC 1951, 3.2.6)."""
+
+    def __init__(self) -> None:
+        self._done = bytearray()
+        self._held = 0
+        self._count = 0
+
+    def put(self, value: int, count: int) -> None:
+        """``count`` bits, the lowest one first."""
+        self._held |= value << self._count
+        self._count += count
+        while self._count >= 8:
+            self._done.append(self._held & 255)
+            self._held >>= 8
+            self._count -= 8
+
+    def code(self, value: int, count: int) -> None:
+        """``count`` bits of a Huffman code: the highest one first."""
+        self.put(int(f"{value:0{count}b}"[::-1], 2), count)
+
+    def literal(self, byte: int) -> None:
+        """One byte."""
+        self.code(*((0x30 + byte, 8) if byte < 144 else (0x190 + byte - 144, 9)))
+
+    def match(self, length: int, back: int) -> None:
+        """``length`` bytes, 4 to 10, from ``back`` bytes before."""
+        self.code(length - 2, 7)
+        extra = max(0, (back - 1).bit_length() - 2)
+        self.code(2 * extra + (back - 1 >> extra), 5)
+        self.put((back - 1) & ((1 << extra) - 1), extra)
+
+    def bytes(self) -> bytes:
+        """Everything, with zero bits up to a whole byte."""
+        return bytes(self._done) + (bytes([self._held]) if self._count else b"")
+
+
+def _text() -> bytes:
+    b = noise("words", 8 * 1024)
+    words = [bytes(_LETTERS[letter & 15] for letter in b[k + 1 : k + 3 + b[k] % 7]) for k in range(0, len(b), 8)]
+    numbers = noise("text", _TEXT_BYTES)
+    out = bytearray()
+    for n in range(_TEXT_BYTES // 3):
+        value = numbers[2 * n] | numbers[2 * n + 1] << 8
+        out += words[value * value >> 22] + (b"\n" if n % 16 == 15 else b" ")
+    return bytes(out[:_TEXT_BYTES])
+
+
+def _long() -> bytes:
+    text, salt = vector("text"), vector("noise")
+    pages = [(text[at : at + 256] + salt[at : at + 256]).ljust(_PAGE, b"\0") for at in range(0, 256 * 256, 256)]
+    return (b"".join(pages) + text + salt).ljust(_LONG_BYTES, b"\0")

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders make compressed streams again, bit for bit. Here are their ports, their identity, and the table of those that run in this process.
+
+A name tells what an encoder is, its digest proves it: two machines whose zlib differs have the same names and different digests. A delta names each
+encoder that it needs by both. A sender relies only on encoders that the receiver has shown; so a difference costs bytes and never makes a wrong file.
+
+The digest is the first 16 bytes of SHA-256 over two SHA-256: the first covers what the encoder makes of the vectors FRAME of
+``waybill.delta.encoder_vectors``, the second what its *engine*, which may be itself, makes of the vectors ENGINE. Encoders that compress the same way in
+different frames share an engine. Before each output stands its length, 64 bits little endian. A correcting encoder is led to make
+``deflated_plainly`` of the vectors CORRECTED instead; before each output stand its corrections in the same manner, and nothing stands for a stream
+that it cannot make.
+
+To add an encoder: write it in the file of its codec in ``encoding/``, or in ``adapters`` if it needs a process, and add it to a table.
+Refused here: encoders that need a file, a process or the machine's clock.
+"""
+
+import hashlib
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
+
+from waybill.delta.encoder_vectors import CORRECTED, ENGINE, FRAME, deflated_plainly, vector
+from waybill.delta.encoding.bzip2 import BZIP2_ENCODERS
+from waybill.delta.encoding.deflate import DEFLATE_ENCODERS
+from waybill.delta.encoding.xz import LZMA_ENCODERS, XZ_ENCODERS
+from waybill.delta.encoding.zstd import ZSTD_ENCODERS
+from waybill.delta.io import BytesReader, View, whole
+from waybill.errors import FormatError
+
+
+class Encoder(Protocol):
+    """Makes streams of one codec. Equal encoders make equal streams; a process remembers who they are."""
+
+    @property
+    def name(self) -> str:
+        """Family and parameters, such as ``zlib:6:8``; stable, at most 64 characters of ASCII."""
+
+    @property
+    def codec(self) -> str:
+        """What decodes its streams: ``deflate | xz | zstd | bzip2 | lzma``."""
+
+    def encode(self, plain: Iterable[bytes], corrections: bytes = b"") -> Iterator[bytes]:
+        """The stream of ``plain``, while it is read. How ``plain`` is cut into chunks changes nothing.
+
+        Args:
+            corrections: what ``frame`` or ``correct`` said about the stream; they may come from a stranger.
+        Raises:
+            FormatError: delta.malformed, for corrections that this encoder cannot have said.
+            UnavailableError: delta.tool_failed, when a helper program ended early or too late.
+        """
+
+
+@runtime_checkable
+class FramedEncoder(Encoder, Protocol):
+    """An encoder that can tell from the outside of a stream whether it may have made it."""
+
+    def frame(self, plain: View, coded: View) -> bytes | None:
+        """The corrections that say what the frame of ``coded`` says, often none; None when this encoder cannot have made it. Cheap, and no proof."""
+
+
+@runtime_checkable
+class CorrectingEncoder(Encoder, Protocol):
+    """An encoder that can be led to make streams that others made."""
+
+    def correct(self, plain: View, coded: View) -> bytes | None:
+        """Corrections with which ``encode`` makes exactly ``coded`` of ``plain``; None when there are none. Costs several times an encoding."""
+
+
+@runtime_checkable
+class DerivedEncoder(Encoder, Protocol):
+    """An encoder whose compression is that of another one, in another frame."""
+
+    @property
+    def engine(self) -> Encoder:
+        """The other one, or itself."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EncoderId:
+    """An encoder as a delta names it: ``name``, and 16 bytes of digest."""
+
+    name: str
+    digest: bytes
+
+
+class EncoderSet:
+    """The encoders of one machine, in the order in which they are worth trying.
+
+    Raises:
+        ValueError: two of them have the same name.
+    """
+
+    def __init__(self, encoders: Iterable[Encoder]) -> None:
+        self._by_name: dict[str, Encoder] = {}
+        for one in encoders:
+            if one.name in self._by_name:
+                raise ValueError(f"two encoders have the name {one.name}")
+            self._by_name[one.name] = one
+        self._by_codec = {codec: tuple(one for one in self if one.codec == codec) for codec in {one.codec for one in self}}
+
+    def __iter__(self) -> Iterator[Encoder]:
+        """All of them."""
+        return iter(self._by_name.values())
+
+    def of_codec(self, codec: str) -> tuple[Encoder, ...]:
+        """Those that make streams of ``codec``; none for a codec that nobody here makes."""
+        return self._by_codec.get(codec, ())
+
+    def by_id(self, wanted: EncoderId) -> Encoder:
+        """The encoder that has this name and proves to be the same.
+
+        Raises:
+            FormatError: delta.encoder_unavailable.
+        """
+        found = self._by_name.get(wanted.name)
+        if found is None:
+            raise FormatError("delta.encoder_unavailable", "no encoder of this name runs here", field=wanted.name)
+        mine = identity_of(found)
+        if mine != wanted:
+            raise FormatError(
+                "delta.encoder_unavailable", "the encoder of this name makes other bytes here",
+                field=wanted.name, expected=wanted.digest.hex(), found=mine.digest.hex(),
+            )  # fmt: skip
+        return found
+
+    def ids(self) -> tuple[EncoderId, ...]:
+        """Who they all are, to be shown to senders. Computes for about fifteen seconds the first time."""
+        return tuple(identity_of(one) for one in self)
+
+    def among(self, shown: Collection[EncoderId]) -> "EncoderSet":
+        """Only those that a receiver has shown, with the same digests."""
+        digests = {one.name: one.digest for one in shown}
+        return EncoderSet(one for one in self if one.name in digests and identity_of(one).digest == digests[one.name])
+
+
+PURE_ENCODERS: Final[tuple[Encoder, ...]] = (*DEFLATE_ENCODERS, *XZ_ENCODERS, *ZSTD_ENCODERS, *BZIP2_ENCODERS, *LZMA_ENCODERS)
+
+_LOCK: Final = threading.Lock()
+_KNOWN: Final[dict[tuple[Encoder, tuple[str, ...]], bytes]] = {}
+
+
+def identity_of(encoder: Encoder) -> EncoderId:
+    """Who ``encoder`` is on this machine. Computes for up to a second the first time, then this process remembers it.
+
+    Raises:
+        UnavailableError: delta.tool_failed, when its helper program fails.
+    """
+    if isinstance(encoder, CorrectingEncoder):
+        parts = _digest(encoder, CORRECTED)
+    else:
+        parts = _digest(encoder, FRAME) + _digest(encoder.engine if isinstance(encoder, DerivedEncoder) else encoder, ENGINE)
+    return EncoderId(encoder.name, hashlib.sha256(parts).digest()[:16])
+
+
+def _digest(encoder: Encoder, vectors: tuple[str, ...]) -> bytes:
+    with _LOCK:
+        found = _KNOWN.get((encoder, vectors))
+    if found is None:
+        total = hashlib.sha256()
+        for part in (part for name in vectors for part in _made_of(encoder, vector(name))):
+            total.update(len(part).to_bytes(8, "little") + part)
+        found = total.digest()
+        with _LOCK:
+            _KNOWN[encoder, vectors] = found
+    return found
+
+
+def _made_of(encoder: Encoder, plain: bytes) -> tuple[bytes, ...]:
+    view = whole(BytesReader(plain))
+    if not isinstance(encoder, CorrectingEncoder):
+        return (b"".join(encoder.encode(view.chunks())),)
+    corrections = encoder.correct(view, whole(BytesReader(deflated_plainly(plain))))
+    return () if corrections is None else (corrections, b"".join(encoder.encode(view.chunks(), corrections)))

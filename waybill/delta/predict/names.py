@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Digests inside of mangled names of symbols: a compiler gives a crate another one with every version, in thousands of names at once.
+
+Each distinct digest of the old file is told once; every copy of it follows.
+"""
+
+import re
+from collections import Counter
+from typing import Final
+
+import numpy as np
+
+from waybill.delta.io import Array, Octets
+from waybill.delta.numbers import Cursor, malformed, put_coded, take_coded
+from waybill.delta.predict.elf import Section
+
+_STRINGS: Final = 3
+_DIGEST: Final = re.compile(
+    rb"(?<=Cs)[0-9A-Za-z]{8,12}(?=_)|(?<=anon\.)[0-9a-f]{32}(?=\.)|(?<=17h)[0-9a-f]{16}(?=E)|(?<=\.llvm\.)[0-9]{8,20}"
+)
+"""Crates in Rust's names (v0), hashes at the end of its older names, modules of the optimizer."""
+
+
+def find(data: bytes, sections: list[Section]) -> Array:
+    """The digests in the string tables of a file: int64 of shape (k, 2), offset and length, by ascending offset."""
+    found = [
+        (match.start(), match.end() - match.start())
+        for offset, size in sorted({(one.offset, one.size) for one in sections if one.kind == _STRINGS})
+        for match in _DIGEST.finditer(data, offset, offset + size)
+    ]
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def copies(found: Array, records: Array) -> Array:
+    """Where the digests of the old file, whole, stand in the copied bytes: (k, 2), place and length."""
+    first = np.searchsorted(found[:, 0], records[:, 2], "left")
+    last = np.searchsorted(found[:, 0] + found[:, 1], records[:, 2] + records[:, 0], "right")
+    count = np.maximum(last - first, 0)
+    record = np.repeat(np.arange(len(records)), count)
+    index = np.arange(len(record)) + np.repeat(first - np.cumsum(count) + count, count)
+    start = np.cumsum(records[:, 0]) - records[:, 0] - records[:, 2]
+    return np.stack([found[index, 0] + start[record], found[index, 1]], axis=1)
+
+
+def tell(out: bytearray, places: Array, copied: Octets, truth: Octets) -> None:
+    """Appends what became of each distinct digest, and writes that into ``copied``."""
+    old, new = copied.tobytes(), truth.tobytes()
+    seen: dict[bytes, Counter[bytes]] = {}
+    for at, length in places.tolist():
+        seen.setdefault(old[at : at + length], Counter())[new[at : at + length]] += 1
+    after = {text: votes.most_common(1)[0][0] for text, votes in seen.items()}
+    put_coded(out, bytes(text != told for text, told in after.items()))
+    put_coded(out, b"".join(told for text, told in after.items() if text != told))
+    _write(places, copied, after)
+
+
+def hear(cursor: Cursor, places: Array, copied: Octets) -> None:
+    """Writes into ``copied`` what :func:`tell` appended; raises FormatError delta.malformed."""
+    old = copied.tobytes()
+    texts = list(dict.fromkeys(old[at : at + length] for at, length in places.tolist()))
+    flags = take_coded(cursor, len(texts), "the flags of names")
+    size = sum(len(text) for text, flag in zip(texts, flags, strict=False) if flag)
+    told = take_coded(cursor, size, "the digests of names")
+    if len(flags) != len(texts) or len(told) != size:
+        raise malformed("the digests of names are incomplete", len(texts), len(flags))
+    after, at = {}, 0
+    for text, flag in zip(texts, flags, strict=True):
+        if flag:
+            after[text] = told[at : at + len(text)]
+            at += len(text)
+    _write(places, copied, after)
+
+
+def _write(places: Array, copied: Octets, after: dict[bytes, bytes]) -> None:
+    old, view = copied.tobytes(), copied.data
+    for at, length in places.tolist():
+        text = old[at : at + length]
+        view[at : at + length] = after.get(text, text)

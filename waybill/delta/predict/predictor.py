@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The predictor for ELF files: the receiver foretells every address that moved, and the delta only tells where that is wrong."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from waybill.delta.io import Aligner, Array, Octets
+from waybill.delta.numbers import Cursor, malformed, put, put_coded, take_coded
+from waybill.delta.predict import names, residual
+from waybill.delta.predict.coding import Coder, Reader, Writer
+from waybill.delta.predict.elf import HEAD_MOST, Image, read_image, read_sections
+from waybill.delta.predict.fields import UNLOADED, Fields, Kind, put_words, words_at
+from waybill.delta.predict.model import Copies, Model
+from waybill.delta.predict.pruning import prune
+from waybill.delta.predict.regions import Regions, new_places
+
+_LABELLED: Final = 16
+"""Bytes at a target that its label is made of."""
+_PRIME: Final = 0x01000193
+
+
+@dataclass(frozen=True, slots=True)
+class ElfPredictor:
+    """Foretells addresses in programs for one machine (see Predictor).
+
+    Args:
+        kinds: the kinds of its fields, those of code from number ``code`` on.
+        find: the fields of a file, the same on both sides.
+    """
+
+    name: str
+    machine: int
+    kinds: Sequence[Kind]
+    code: int
+    find: Callable[[bytes, Image], Fields]
+
+    def applies(self, old: bytes, new: bytes) -> bool:
+        """Whether both are ELF64 files for this machine whose heads are beyond doubt."""
+        return self._image(old) is not None and self._image(new) is not None
+
+    def mask(self, data: bytes) -> bytes:
+        """``data`` with a label in place of every address: a digest of what stands at the target, so that moving alone changes nothing."""
+        return self._masks(data)[0]
+
+    def align(self, old: bytes, new: bytes, aligner: Aligner) -> Array:
+        """The best records that are known for this predictor, int64 of shape (k, 3)."""
+        (old_labels, old_blank), (new_labels, new_blank) = self._masks(old), self._masks(new)
+        return prune(old_blank, new_blank, aligner.align(old_labels, new_labels, "best"))
+
+    def _masks(self, data: bytes) -> tuple[bytes, bytes]:
+        """``data`` with a label in place of every address; and with zeros in place of those in code, whose differences cost nothing."""
+        image = self._image(data)
+        if image is None:
+            return data, data
+        fields = self.find(data, image)
+        blank = np.frombuffer(data + bytes(_LABELLED), np.uint8).copy()
+        for number, kind in enumerate(self.kinds):
+            at = fields.at[fields.kind == number]
+            put_words(blank, at, kind.size, kind.opcode(words_at(blank, at, kind.size)))
+        for start, length in names.find(data, read_sections(data)).tolist():
+            blank[start : start + length] = 0
+        label = _labels(fields.target, image, blank)
+        self._label(blank, fields, label, range(self.code))
+        labelled = blank.copy()
+        self._label(labelled, fields, label, range(self.code, len(self.kinds)))
+        return labelled[: len(data)].tobytes(), blank[: len(data)].tobytes()
+
+    def _label(self, blank: Octets, fields: Fields, label: Array, numbers: range) -> None:
+        for number in numbers:
+            kind, mine = self.kinds[number], fields.kind == number
+            if kind.size >= 4:
+                at = fields.at[mine]
+                put_words(blank, at, kind.size, kind.put(words_at(blank, at, kind.size), label[mine] * kind.unit))
+
+    def encode(self, old: bytes, records: Array, new: bytes) -> bytes:
+        """What the receiver needs beside the records and the extra bytes; only where :meth:`applies` says yes."""
+        image = self._image(new)
+        if image is None:
+            raise ValueError("the predictor does not apply")
+        view = memoryview(new)
+        places = zip(new_places(records).tolist(), records[:, 0].tolist(), strict=True)
+        truth = np.frombuffer(b"".join(view[at : at + length] for at, length in places), np.uint8)
+        copied, writer, out = _copied(old, records), Writer(), bytearray()
+        put_coded(out, _less(new[: image.head_size], old))
+        names.tell(out, self._names(old, records), copied, truth)
+        self._model(old, records, image, writer).run(copied, truth)
+        bits = writer.close()
+        put(out, len(bits))
+        out += bits
+        residual.put_residual(out, truth - copied)
+        return bytes(out)
+
+    def decode(self, old: bytes, records: Array, coded: bytes) -> bytes:
+        """All copied bytes of the new file in record order; raises FormatError delta.malformed."""
+        cursor = Cursor(coded)
+        image = self._image(_more(take_coded(cursor, HEAD_MOST, "the head of a program"), old), int(records[:, :2].sum()))
+        if image is None:
+            raise malformed("the head of the new program cannot be used")
+        copied = _copied(old, records)
+        names.hear(cursor, self._names(old, records), copied)
+        reader = Reader(cursor.take(cursor.number(cursor.left, "the predictor's bits"), "the predictor's bits"))
+        self._model(old, records, image, reader).run(copied, None)
+        reader.close()
+        copied += residual.take_residual(cursor, len(copied))
+        cursor.end("a prediction")
+        return copied.tobytes()
+
+    def _image(self, data: bytes, size: int | None = None) -> Image | None:
+        image = read_image(data[:HEAD_MOST], len(data) if size is None else size)
+        return image if image is not None and image.machine == self.machine else None
+
+    def _names(self, old: bytes, records: Array) -> Array:
+        return names.copies(names.find(old, read_sections(old)), records)
+
+    def _model(self, old: bytes, records: Array, new: Image, coder: Coder) -> Model:
+        image = self._image(old)
+        if image is None:
+            raise malformed("the old program cannot be used")
+        copies = Copies.of(self.find(old, image), records, image, new, np.array([kind.size for kind in self.kinds], np.int64))
+        return Model(self.kinds, copies, Regions(records, image, new), coder)
+
+
+def _copied(old: bytes, records: Array) -> Octets:
+    """The copied bytes as they are in the old file."""
+    data = np.frombuffer(old, np.uint8)
+    return np.concatenate([np.zeros(0, np.uint8), *(data[at : at + length] for length, _, at in records.tolist())])
+
+
+def _less(head: bytes, old: bytes) -> bytes:
+    """How the head of a new file differs from that of the old one, byte by byte."""
+    return bytes(new - was & 255 for new, was in zip(head, old.ljust(len(head), b"\0"), strict=False))
+
+
+def _more(difference: bytes, old: bytes) -> bytes:
+    """The inverse of :func:`_less`."""
+    return bytes(more + was & 255 for more, was in zip(difference, old.ljust(len(difference), b"\0"), strict=False))
+
+
+def _labels(targets: Array, image: Image, blank: Octets) -> Array:
+    place = np.where(targets >= UNLOADED, targets - UNLOADED, image.offsets(targets))
+    known = (place >= 0) & (place < len(blank) - _LABELLED)
+    place = np.where(known, place, 0)
+    label = np.zeros(len(place), np.int64)
+    for byte in range(_LABELLED):
+        label = label * _PRIME + blank[place + byte] & 0xFFFFFFFF
+    return np.where(known, label, 0)

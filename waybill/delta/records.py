@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patches: a new piece told by its alignment with an old one, in the way of bsdiff.
+
+A record is (copy length, extra length, position in the old bytes). The new bytes are, record by record, ``copy length`` old bytes plus a residual
+(byte by byte, modulo 256, almost always zero), then ``extra length`` bytes that come from elsewhere.
+Without a predictor the residual stands as gaps between its non-zero bytes and their values; with one, the predictor tells the copied bytes itself.
+Byte-level description: docs/formats/delta-v1.md.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from waybill.delta.io import Array, Octets
+from waybill.delta.limits import Limits
+from waybill.delta.numbers import (
+    Cursor,
+    array_of_column,
+    array_of_signed_column,
+    column,
+    malformed,
+    put,
+    put_coded,
+    put_columns,
+    signed_column,
+    take_coded,
+    take_columns,
+)
+from waybill.delta.predict import Predictor
+
+_FAR: Final = 255
+"""A gap that does not fit into its byte: its rest stands in the overflow column."""
+
+
+def copied(old: bytes, records: Array) -> Octets:
+    """The old bytes that the records copy, side by side, as uint8."""
+    view = np.frombuffer(old, np.uint8)
+    parts = [view[at : at + length] for length, _, at in records.tolist() if length]
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+
+
+def split(new: bytes, records: Array) -> tuple[Octets, bytes]:
+    """The new bytes in the places of copies as uint8, and the extra bytes."""
+    view, at = memoryview(new), 0
+    copies, extras = [], []
+    for copy, extra, _ in records.tolist():
+        copies.append(view[at : at + copy])
+        at += copy
+        extras.append(view[at : at + extra])
+        at += extra
+    return np.frombuffer(b"".join(copies), np.uint8), b"".join(extras)
+
+
+def encode(old: bytes, new: bytes, records: Array, predictor: Predictor | None, *, fast: bool) -> tuple[bytes, bytes]:
+    """The payload of a patch block, and the extra bytes that must stand in another source.
+
+    Args:
+        records: int64 of shape (k, 3) that covers ``new`` without gap.
+    """
+    wanted, extra = split(new, records)
+    out = bytearray()
+    put(out, len(records))
+    seeks = np.diff(records[:, 2], prepend=0) - np.concatenate([np.zeros(min(1, len(records)), np.int64), records[:-1, 0]])
+    control = [column(records[:, 0].tolist()), column(records[:, 1].tolist()), signed_column(seeks.tolist())]
+    put_columns(out, control, fast=fast)
+    if predictor is None:
+        _put_residual(out, wanted - copied(old, records), fast=fast)
+    else:
+        out += predictor.encode(old, records, new)
+    return bytes(out), extra
+
+
+def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: Predictor | None, limits: Limits) -> tuple[bytes, int]:
+    """The ``size`` new bytes of a patch block, and how many of the extra bytes it took.
+
+    Args:
+        extra: all bytes of the source of extra bytes from where this block starts; more than needed may be there.
+    Raises:
+        FormatError: delta.malformed.
+    """
+    cursor = Cursor(payload)
+    count = cursor.number(min(limits.nodes, size + 1), "the number of records")
+    control = take_columns(cursor, [count] * 3, limits.recipe_bytes, "the records")
+    records = _records(control, count, len(old))
+    copies, extras = int(records[:, 0].sum()), int(records[:, 1].sum())
+    if copies + extras != size:
+        raise malformed("the records make another length than the block has", size, copies + extras)
+    if extras > len(extra):
+        raise malformed("a block needs more extra bytes than its source has left", len(extra), extras)
+    if predictor is None:
+        content = (copied(old, records) + _take_residual(cursor, copies)).astype(np.uint8).tobytes()
+        cursor.end("a patch")
+    else:
+        content = predictor.decode(old, records, cursor.take(cursor.left, "a patch"))
+    return _woven(records, content, extra), extras
+
+
+def _records(control: list[bytes], count: int, old_size: int) -> Array:
+    copy, extra = array_of_column(control[0], count), array_of_column(control[1], count)
+    seek = array_of_signed_column(control[2], count)
+    for lengths in (copy, extra):
+        if len(lengths) and int(lengths.max()) >= 1 << 31:
+            raise malformed("a record is too long", 1 << 31, int(lengths.max()))
+    if len(seek) and int(np.abs(seek).max()) >= 1 << 32:
+        raise malformed("a record lies outside of the base", old_size)
+    at = np.cumsum(seek + np.concatenate([np.zeros(min(1, count), np.int64), copy[:-1]]))
+    if bool(((at < 0) | (at + copy > old_size)).any()):
+        raise malformed("a record lies outside of the base", old_size)
+    return np.stack([copy, extra, at], axis=1)
+
+
+def _woven(records: Array, content: bytes, extra: bytes) -> bytes:
+    copied_view, extra_view = memoryview(content), memoryview(extra)
+    out, at, used = [], 0, 0
+    for copy, more, _ in records.tolist():
+        out.append(copied_view[at : at + copy])
+        at += copy
+        out.append(extra_view[used : used + more])
+        used += more
+    return b"".join(out)
+
+
+def _put_residual(out: bytearray, residual: Octets, *, fast: bool) -> None:
+    places = np.flatnonzero(residual)
+    gaps = np.diff(places, prepend=-1) - 1
+    far = column((gaps[gaps >= _FAR] - _FAR).tolist())
+    put(out, len(places))
+    put(out, int((gaps >= _FAR).sum()))
+    put_coded(out, np.minimum(gaps, _FAR).astype(np.uint8).tobytes(), fast=fast)
+    put_coded(out, far, fast=fast)
+    put_coded(out, residual[places].astype(np.uint8).tobytes(), fast=fast)
+
+
+def _take_residual(cursor: Cursor, size: int) -> Octets:
+    count = cursor.number(size, "the number of residual bytes")
+    overflow = cursor.number(count, "the number of far gaps")
+    gaps = np.frombuffer(take_coded(cursor, count, "the gaps"), np.uint8).astype(np.int64)
+    far = array_of_column(take_coded(cursor, 10 * overflow, "the far gaps"), overflow)
+    values = np.frombuffer(take_coded(cursor, count, "the residual bytes"), np.uint8)
+    if len(gaps) != count or len(values) != count or int((gaps == _FAR).sum()) != overflow:
+        raise malformed("the residual is incomplete", count, len(gaps))
+    if len(far) and int(far.max()) > size:
+        raise malformed("a residual byte lies outside of its copies", size)
+    gaps[gaps == _FAR] += far
+    places = np.cumsum(gaps + 1) - 1
+    if len(places) and int(places[-1]) >= size:
+        raise malformed("a residual byte lies outside of its copies", size, int(places[-1]))
+    out = np.zeros(size, np.uint8)
+    out[places] = values
+    return out
