@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 KEEP ?= 1
 
-.PHONY: help demo test check setup tools wheel lock format histories vectors replay bench clean
+.PHONY: help demo test check setup tools wheel lock format histories vectors replay bench bench-delta soak clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,14 @@ vectors: ## make the golden vectors again
 bench: ## every benchmark: ratios against named peers in the same run
 	@python3 tools/setup.py python steps servers
 	@for b in bench/*.py; do echo "== $$b"; $(PY) $$b; done
+
+bench-delta: ## bytes, CPU and memory of deltas against named peers (PAIRS=DIR: packages fetched before; ARGS: see bench/delta.py)
+	@python3 tools/setup.py python
+	@$(PY) -m bench.delta --fetch $(if $(PAIRS),--pairs $(PAIRS)) $(ARGS)
+
+soak: ## 100,000 corrupted deltas: none accepted, none hangs, none crashes (ARGS: see bench/soak_delta.py)
+	@python3 tools/setup.py python
+	@$(PY) -m bench.soak_delta $(if $(PAIRS),--pairs $(PAIRS)) $(ARGS)
 
 lock: ## resolve the requirements again (needs uv)
 	@uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --exclude-newer "1 week" --python-version 3.11 -q pyproject.toml -o requirements/runtime.txt

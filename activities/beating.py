@@ -7,6 +7,7 @@ a worker that is really dead beats no more.
 
 import contextvars
 import threading
+import time
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,6 +15,8 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 BEAT_SECONDS: Final = 2.0
+REST_SECONDS: Final = 0.2
+"""How soon a rest hears that it is cancelled."""
 
 
 class Beat:
@@ -44,6 +47,13 @@ class Beat:
         self._bytes = total
         if self.is_cancelled():
             raise CancelledError("cancelled")
+
+    def rest(self, seconds: float) -> None:
+        """``seconds`` have passed. Raises as ``on_bytes``."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, REST_SECONDS))
+            self.on_bytes(self._bytes)
 
     @staticmethod
     def is_cancelled() -> bool:

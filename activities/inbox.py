@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from waybill.app import importing, receive
+from waybill.app import arrivals, importing, receive
 from waybill.domain.bundles import InboxBundle, Need
 from waybill.domain.trusts import Trust
 from waybill.ports import Ports
@@ -21,11 +21,12 @@ class BundleRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lacking:
-    """What a bundle still lacks, from whom it came and its digest."""
+    """What a bundle still lacks, from whom it came and its digest. ``deltas``: digests of those needs of which a delta lies here unused."""
 
     needs: tuple[Need, ...]
     bundle_sha256: str
     peer_name: str
+    deltas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,9 @@ class Inbox:
         with self._ports.ledger.read(given.space_id) as work:
             row = work.of(InboxBundle).get(given.inbox_id)
             trust = work.of(Trust).get(row.trust_id)
-        return Lacking(needs=needs, bundle_sha256=row.bundle_sha256, peer_name=trust.name)
+            here = arrivals.waiting(work, trust.id)
+        deltas = tuple(need.sha256 for need in needs if need.sha256 in here)
+        return Lacking(needs=needs, bundle_sha256=row.bundle_sha256, peer_name=trust.name, deltas=deltas)
 
     @activity.defn(name="inbox.mark_waiting", no_thread_cancel_exception=True)
     def mark_waiting(self, given: BundleRef) -> None:

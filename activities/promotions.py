@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from waybill.app import promote
+from waybill.app.moved_bytes import Cost
 from waybill.domain.bundles import Need
 from waybill.domain.promotions import Promotion, PromotionState
 from waybill.domain.trusts import OutboxMessage, Trust
@@ -71,6 +72,8 @@ class Sent:
     how: str
     bytes_sent: int
     bytes_saved: int
+    name: str = ""
+    words: str = ""
 
 
 class Promotions:
@@ -124,15 +127,15 @@ class Promotions:
     @activity.defn(name="promotions.note_sent", no_thread_cancel_exception=True)
     def note_sent(self, given: Sent) -> None:
         """What the blob cost is counted, once per digest."""
-        promote.note_sent(
-            self._ports,
-            space_id=given.space_id,
-            promotion_id=given.promotion_id,
+        cost = Cost(
             sha256=given.sha256,
+            name=given.name,
             how=given.how,
             bytes_sent=given.bytes_sent,
             bytes_saved=given.bytes_saved,
+            words=given.words,
         )
+        promote.note_sent(self._ports, space_id=given.space_id, promotion_id=given.promotion_id, cost=cost)
 
     @activity.defn(name="promotions.withdraw", no_thread_cancel_exception=True)
     def withdraw(self, given: PromotionRef) -> bool:

@@ -4,128 +4,67 @@
 A repeated attempt moves only what the stores have not confirmed: the truth is their list of parts, not the heartbeat.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 from activities.beating import Beat
-from waybill.app import exchange, transfer
-from waybill.domain.packages import Upload
+from activities.promotions import PromotionRef
+from waybill.app import promote, replicate
 from waybill.domain.stories import ReplicateInput, ReplicateResult
 from waybill.errors import UnavailableError
-from waybill.formats.layout import blob_key
-from waybill.ports import Ports
+from waybill.ports import Ports, Watch
 
 
 class Transfers:
-    """Moves blobs between this site and a peer."""
+    """Moves blobs between this site and a peer, as deltas where that serves."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
+    @activity.defn(name="transfers.prepare", no_thread_cancel_exception=True)
+    def prepare(self, given: PromotionRef) -> int:
+        """The deltas of a promotion lie in this site's store, for a target that fetches; returns how many."""
+        with _cancellable(), Beat() as beat:
+            return promote.prepare(self._ports, space_id=given.space_id, promotion_id=given.promotion_id, watch=_watch(beat))
+
     @activity.defn(name="transfers.upload", no_thread_cancel_exception=True)
     def upload(self, given: ReplicateInput) -> ReplicateResult:
         """The peer holds the blob, verified by itself; nothing was sent when it held it before."""
-        try:
-            with Beat() as beat:
-                return self._upload(given, beat)
-        except UnavailableError as error:
-            if _was_cancelled(error):
-                raise CancelledError("cancelled") from error
-            raise
+        with _cancellable(), Beat() as beat:
+            return replicate.send(self._ports, given, watch=_watch(beat), rest=beat.rest)
 
     @activity.defn(name="transfers.download", no_thread_cancel_exception=True)
     def download(self, given: ReplicateInput) -> ReplicateResult:
         """This site holds the blob, re-read and hashed; nothing was fetched when it was here before."""
-        try:
-            with Beat() as beat:
-                return self._download(given, beat)
-        except UnavailableError as error:
-            if _was_cancelled(error):
-                raise CancelledError("cancelled") from error
-            raise
+        with _cancellable(), Beat() as beat:
+            return replicate.fetch(self._ports, given, watch=_watch(beat))
+
+    @activity.defn(name="transfers.rebuild", no_thread_cancel_exception=True)
+    def rebuild(self, given: ReplicateInput) -> ReplicateResult:
+        """The delta that the peer put here was used, or is refused."""
+        with _cancellable(), Beat() as beat:
+            return replicate.rebuild(self._ports, given, watch=_watch(beat))
 
     @activity.defn(name="transfers.abort", no_thread_cancel_exception=True)
     def abort(self, given: ReplicateInput) -> None:
         """Parts of a download that nobody wants any more are gone from this site's store."""
-        with self._ports.ledger.read(given.space_id) as work:
-            open_uploads = [
-                row
-                for row in work.of(Upload).where(sha256=given.sha256, purpose=transfer.DOWNLOAD_PURPOSE)
-                if row.completed_at is None and row.trust_id in {None, given.trust_id}
-            ]
-        for row in open_uploads:
-            self._ports.objects.abort_multipart(blob_key(given.sha256), row.multipart_id)
-            with self._ports.ledger.write(given.space_id) as work:
-                current = work.of(Upload).find(row.id)
-                if current is not None and current.completed_at is None:
-                    work.of(Upload).remove(current)
-
-    def _upload(self, given: ReplicateInput, beat: Beat) -> ReplicateResult:
-        def ask() -> exchange.UploadOffer:
-            return exchange.ask_upload(
-                self._ports,
-                space_id=given.space_id,
-                trust_id=given.trust_id,
-                bundle_sha256=given.bundle_sha256,
-                sha256=given.sha256,
-            )
-
-        offer = ask()
-        if offer.have:
-            return ReplicateResult(sha256=given.sha256, how="nothing", bytes_sent=0, bytes_saved=given.size_bytes)
-        moved = transfer.upload_blob(
-            self._ports,
-            key=blob_key(given.sha256),
-            size_bytes=given.size_bytes,
-            offer=offer,
-            renew=ask,
-            ca_pem=offer.ca_pem,
-            on_bytes=beat.on_bytes,
-            is_cancelled=beat.is_cancelled,
-        )
-        # Asked afresh: when the upload there vanished on the way, its successor has another id.
-        last = ask()
-        if not last.have and last.upload_id is not None:
-            exchange.ask_complete(
-                self._ports,
-                space_id=given.space_id,
-                trust_id=given.trust_id,
-                bundle_sha256=given.bundle_sha256,
-                sha256=given.sha256,
-                upload_id=last.upload_id,
-            )
-        # What an earlier attempt brought there before it died crossed for this promotion as well.
-        return ReplicateResult(sha256=given.sha256, how="whole", bytes_sent=moved.bytes_moved + moved.bytes_resumed, bytes_saved=0)
-
-    def _download(self, given: ReplicateInput, beat: Beat) -> ReplicateResult:
-        def ask() -> exchange.DownloadGrant:
-            return exchange.ask_download(
-                self._ports,
-                space_id=given.space_id,
-                trust_id=given.trust_id,
-                bundle_sha256=given.bundle_sha256,
-                sha256=given.sha256,
-            )
-
-        grant = ask()
-        moved = transfer.download_blob(
-            self._ports,
-            space_id=given.space_id,
-            url=grant.url,
-            ca_pem=grant.ca_pem,
-            sha256=given.sha256,
-            size_bytes=given.size_bytes,
-            on_bytes=beat.on_bytes,
-            is_cancelled=beat.is_cancelled,
-            renew_url=lambda: ask().url,
-            trust_id=given.trust_id,
-        )
-        if not moved.bytes_moved:
-            return ReplicateResult(sha256=given.sha256, how="nothing", bytes_sent=0, bytes_saved=moved.bytes_resumed)
-        return ReplicateResult(sha256=given.sha256, how="whole", bytes_sent=moved.bytes_moved + moved.bytes_resumed, bytes_saved=0)
+        replicate.drop(self._ports, given)
 
 
-def _was_cancelled(error: UnavailableError) -> bool:
-    """True when the transfer stopped because the engine asked for it, not for an outside fault."""
-    details = activity.cancellation_details()
-    return error.code == "transfer.interrupted" and details is not None and details.cancel_requested
+def _watch(beat: Beat) -> Watch:
+    return Watch(on_bytes=beat.on_bytes, is_cancelled=beat.is_cancelled)
+
+
+@contextlib.contextmanager
+def _cancellable() -> Iterator[None]:
+    """A transfer that stopped because the engine asked for it ends as cancelled, not as an outside fault."""
+    try:
+        yield
+    except UnavailableError as error:
+        details = activity.cancellation_details()
+        if error.code == "transfer.interrupted" and details is not None and details.cancel_requested:
+            raise CancelledError("cancelled") from error
+        raise

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import make_url
 
 from adapters.codec import make_converter, read_key_ring
+from adapters.delta_engine import ScratchDeltas
 from adapters.keys_file import KeyFile
 from adapters.objects_s3 import S3Objects, S3Settings
 from adapters.passwords import Argon2Passwords
@@ -71,9 +72,11 @@ def compose(settings: Settings) -> Composition:
         tls=tls_config(settings.engine.tls),
     )
     peer = HttpPeer()
+    objects = S3Objects(object_settings(settings.objects))
     ports = Ports(
         ledger=ledger,
-        objects=S3Objects(object_settings(settings.objects)),
+        objects=objects,
+        deltas=ScratchDeltas(objects, settings.work_directory / "deltas"),
         keys=KeyFile(settings.keys.file),
         engine=engine,
         peer=peer,

@@ -16,10 +16,11 @@ from api.schemas.dashboard import DashboardShape, ProjectViewShape
 from api.schemas.deployments import BlockerShape, DeploymentContent, DeploymentShape, DeploymentStarted, Readiness, StepRunShape
 from api.schemas.inbox import InboxShape, PreviewShape
 from api.schemas.projects import VariableShape
-from api.schemas.releases import PromotionShape, PromotionStarted, ReleaseContentShape, ReleaseShape
+from api.schemas.releases import MovedPackageShape, PromotionShape, PromotionStarted, ReleaseContentShape, ReleaseShape
 from api.schemas.tasks import TaskShape
 from api.schemas.trusts import CarrierShape, CarrierStarted
 from waybill.app import dashboard, deploy, lookup, preview, promote, receive, releases, tasks
+from waybill.app.moved_bytes import packages_of
 from waybill.domain.bundles import InboxBundle
 from waybill.domain.deployments import Deployment
 from waybill.domain.projects import Project
@@ -155,6 +156,14 @@ def promotion_rows(here: Here, rows: Sequence[Promotion]) -> list[PromotionShape
         shape.release_version = frozen[row.release_row_id].release_version if row.release_row_id in frozen else None
         shapes.append(shape)
     return shapes
+
+
+def promotion(here: Here, row: Promotion) -> PromotionShape:
+    """One promotion, with what each of its packages cost."""
+    shape = promotion_rows(here, [row])[0]
+    task = _by_id(here.ports, here.space_id, Task, [row.task_id])[row.task_id]
+    shape.packages = [MovedPackageShape.model_validate({"sha256": key, **entry}) for key, entry in packages_of(task).items()]
+    return shape
 
 
 def promotion_list(here: Here, page: Paging, *, project: str | None, release: str | None) -> Listing[PromotionShape]:

@@ -5,13 +5,14 @@ Use cases take a ``Ports``. Adapters implement these; fakes for tests implement 
 Adapters wrap strangers' errors in ``waybill.errors`` and never retry: Temporal does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from waybill.domain.access import AuditEntry
+from waybill.domain.deltas import Encoder
 from waybill.domain.ids import JsonValue
 from waybill.domain.tasks import LogLine
 
@@ -181,6 +182,52 @@ class ObjectStore(Protocol):
         """Nothing, when the bucket answers. Raises UnavailableError."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """Bytes of the object store by their digest: a blob, or where it is said a delta."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who follows long work. ``on_bytes`` hears how far its present stage is; True from ``is_cancelled`` ends it with transfer.interrupted."""
+
+    on_bytes: Callable[[int], None] = lambda _done: None
+    is_cancelled: Callable[[], bool] = lambda: False
+
+
+class DeltaEngine(Protocol):
+    """Deltas between blobs of this site's store, made and used on scratch room that is gone afterwards. Memory never grows with the size of a blob.
+
+    For workers of the ``transfer`` role only: the work takes a processor for seconds to minutes.
+    What it reads is hashed, whoever wrote it. UnavailableError delta.tool_failed: scratch room or a helper program failed here.
+    """
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """What can make compressed streams again here, proven by its output, the most usual first. Seconds of computing at the first call."""
+
+    def make(self, base: StoredFile, new: StoredFile, *, encoders: Collection[Encoder], most_bytes: int, watch: Watch) -> StoredFile:
+        """The delta from ``base`` to ``new``, proven; it lies at ``layout.delta_key``, but for one above ``most_bytes``, whose size is only told.
+
+        Args:
+            encoders: those of the receiver; no other is relied on.
+        Raises:
+            ConflictError: package.hash_mismatch, when an object is not what its name says. NotFoundError: record.absent.
+        """
+
+    def rebuild(self, base: StoredFile, delta: StoredFile, result: StoredFile, *, watch: Watch) -> None:
+        """``result`` lies at ``layout.blob_key``, with exactly its digest and size; nothing appears there before both were right.
+
+        Args:
+            delta: lies at ``layout.delta_key``; a stranger may have made it.
+        Raises:
+            FormatError: delta.malformed, delta.unsupported, delta.base_mismatch, delta.result_mismatch, delta.output_exceeded,
+                delta.expansion_exceeded, delta.encoder_unavailable. NotFoundError: record.absent.
+        """
+
+
 class KeyStore(Protocol):
     """The key file (or KMS) outside the database: wraps what the database holds."""
 
@@ -295,6 +342,7 @@ class Ports:
 
     ledger: Ledger
     objects: ObjectStore
+    deltas: DeltaEngine
     keys: KeyStore
     engine: Engine
     peer: Peer

@@ -30,6 +30,7 @@ from adapters.step_cache import StepCache
 from adapters.temporal import TemporalSteps, connect, tls_config
 from waybill.domain.steps import StepLine, StepOrder, StepOutcome
 from waybill.errors import FormatError, UnavailableError, WaybillError
+from worker.advertising import advertise_in_background
 from worker.sweep import sweep_forever
 from worker.wiring import control_worker, machine_worker, step_control_worker, transfer_worker
 
@@ -88,6 +89,7 @@ async def _run_site(settings: Settings, role: str, *, is_check: bool) -> None:
             return
         ports = composition.ports
         if role == "transfer":
+            advertise_in_background(ports)
             await _work([transfer_worker(client, ports)], role=role)
             return
         sweeping = asyncio.create_task(sweep_forever(ports))

@@ -95,7 +95,16 @@ def control_actions(ports: Ports, steps: StepEngine) -> Sequence[Action]:
 def transfer_actions(ports: Ports) -> Sequence[Action]:
     """The activities of the transfer queue."""
     transfers, carriers, uploads = Transfers(ports), Carriers(ports), Uploads(ports)
-    return (transfers.upload, transfers.download, transfers.abort, carriers.export, carriers.import_carrier, uploads.verify)
+    return (
+        transfers.prepare,
+        transfers.upload,
+        transfers.download,
+        transfers.rebuild,
+        transfers.abort,
+        carriers.export,
+        carriers.import_carrier,
+        uploads.verify,
+    )
 
 
 def control_worker(client: Client, ports: Ports, steps: StepEngine, *, load: Load | None = None) -> Worker:

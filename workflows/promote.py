@@ -13,6 +13,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.messages import Messages, TrustRef
     from activities.promotions import LookAt, PromotionRef, Promotions, Sealed, Sent, SetPromotion, WhereItIs
+    from activities.transfers import Transfers
     from waybill.domain.promotions import PromotionState
     from waybill.domain.stories import PromoteCarried, PromoteInput, ReceiptSeen, ReplicateInput, ReplicateResult, StoryResult
     from workflows import options
@@ -57,6 +58,8 @@ class PromoteRelease:
 
     async def _send(self) -> PromoteCarried:
         deadline = workflow.now() + timedelta(seconds=self._given.follow_seconds)
+        if self._given.prepare:
+            await self._prepare()
         await self._tell("Sealing the release for its target", state="running")
         sealed = await workflow.execute_activity_method(
             Promotions.seal, self._promotion, summary="seal and sign the bundle", **options.QUICK
@@ -66,6 +69,13 @@ class PromoteRelease:
         if arrived and self._given.road == "call":
             await self._send_packages(sealed)
         return carried
+
+    async def _prepare(self) -> None:
+        """A target that fetches finds the deltas ready, since nobody computes while it asks; on the other roads they are made when they are sent."""
+        await self._tell("Comparing the packages with what the target holds", state="running")
+        await workflow.execute_activity_method(
+            Transfers.prepare, self._promotion, summary="make deltas against what the target holds", **options.MOVING
+        )
 
     async def _hand_over(self, carried: PromoteCarried) -> bool:
         """True once the target has the bundle; False when the promotion is over before, or its time."""
@@ -102,6 +112,8 @@ class PromoteRelease:
                     how=result.how,
                     bytes_sent=result.bytes_sent,
                     bytes_saved=result.bytes_saved,
+                    name=blob.name,
+                    words=result.words,
                 ),
                 **options.SHOWN,
             )

@@ -12,6 +12,7 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.inbox import BundleRef, Inbox, Lacking, Ready
+    from waybill.domain.bundles import Need
     from waybill.domain.stories import ImportInput, ReceiveInput, ReplicateInput, ReplicateResult, StoryResult
     from workflows import options
     from workflows.import_release import ImportRelease
@@ -61,6 +62,9 @@ class ReceiveBundle:
                     if not (isinstance(error.cause, ApplicationError) and error.cause.type == "package.missing"):
                         raise  # a package that vanished in between is lacking again; anything else is an end
                     continue
+            if lacking.deltas:
+                await self._rebuild(lacking)
+                continue
             await workflow.execute_activity_method(Inbox.mark_waiting, self._bundle, summary="say what is lacking", **options.QUICK)
             if self._given.road != "call" or not await self._fetch(lacking):
                 await self._wait_for_blobs(lacking)
@@ -77,7 +81,7 @@ class ReceiveBundle:
             await tell(self._task, f"{blob.name} has come from {lacking.peer_name}", progress_done=done, progress_total=total)
 
         try:
-            await replicate_all([self._wanted(lacking, at) for at in range(len(lacking.needs))], on_moved=moved)
+            await replicate_all([self._wanted(lacking, need, "download") for need in lacking.needs], on_moved=moved)
         except ChildWorkflowError as error:
             if is_cancelled_exception(error):
                 raise
@@ -86,13 +90,22 @@ class ReceiveBundle:
             return False
         return True
 
-    def _wanted(self, lacking: Lacking, at: int) -> ReplicateInput:
-        need = lacking.needs[at]
+    async def _rebuild(self, lacking: Lacking) -> None:
+        """Every delta that lies here was used, or refused so that its sender brings the package whole."""
+        await tell(self._task, f"Rebuilding {len(lacking.deltas)} packages from deltas of {lacking.peer_name}", state="running")
+
+        async def done(_blob: ReplicateInput, _result: ReplicateResult) -> None:
+            """The activity has said it in the log."""
+
+        here = [need for need in lacking.needs if need.sha256 in lacking.deltas]
+        await replicate_all([self._wanted(lacking, need, "rebuild") for need in here], on_moved=done)
+
+    def _wanted(self, lacking: Lacking, need: Need, direction: str) -> ReplicateInput:
         return ReplicateInput(
             space_id=self._given.space_id,
             task_id=self._given.task_id,
             trust_id=self._given.trust_id,
-            direction="download",
+            direction=direction,
             bundle_sha256=lacking.bundle_sha256,
             sha256=need.sha256,
             size_bytes=need.size_bytes,

@@ -20,9 +20,12 @@ class ReplicatePackage:
     @workflow.run
     async def run(self, given: ReplicateInput) -> ReplicateResult:
         """What it cost to have the blob at the receiving side."""
-        verb = "Sending" if given.direction == "upload" else "Fetching"
+        verb, move = {
+            "upload": ("Sending", Transfers.upload),
+            "download": ("Fetching", Transfers.download),
+            "rebuild": ("Rebuilding", Transfers.rebuild),
+        }[given.direction]
         workflow.set_current_details(f"{verb} {given.name}, {given.size_bytes} bytes")
-        move = Transfers.upload if given.direction == "upload" else Transfers.download
         try:
             return await workflow.execute_activity_method(move, given, summary=f"{verb.lower()} {given.name}", **options.MOVING)
         except BaseException as error:

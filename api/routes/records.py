@@ -100,7 +100,9 @@ def carriers_list(here: InSpace, page: Pages, request: Request, response: Respon
 def carriers_export(body: CarrierExport, here: InSpace, once: OnceOnly) -> Response:
     """Everything that waits for a trust, into one file that a person takes along."""
     return once(
-        lambda: queries.carrier_started(here, carrier.start_export(here.ports, here.caller, space_id=here.space_id, trust=body.trust))
+        lambda: queries.carrier_started(
+            here, carrier.start_export(here.ports, here.caller, space_id=here.space_id, trust=body.trust, repeat=body.repeat)
+        )
     )
 
 

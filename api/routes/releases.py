@@ -126,4 +126,4 @@ def promotions_get(promotion: str, here: InSpace, response: Response) -> Any:
     """One promotion, as far as verified receipts tell."""
     row = promote.get_promotion(here.ports, here.caller, space_id=here.space_id, promotion_id=promotion)
     tag(response, row.revision)
-    return queries.promotion_rows(here, [row])[0]
+    return queries.promotion(here, row)

@@ -114,8 +114,19 @@ class PromotionStart(Request):
     follow_days: int = Field(default=90, ge=1, le=3650)
 
 
+class MovedPackageShape(Shape):
+    """What one package of a promotion cost. ``how``: ``nothing | delta | whole``; ``words`` say it in one sentence."""
+
+    name: str = ""
+    how: str
+    words: str = ""
+    bytes_sent: int
+    bytes_saved: int
+    sha256: str
+
+
 class PromotionShape(Shape):
-    """One crossing, as far as verified receipts tell."""
+    """One crossing, as far as verified receipts tell. ``packages``: what each has cost so far; empty in lists."""
 
     id: str
     release_row_id: str
@@ -138,6 +149,7 @@ class PromotionShape(Shape):
     code: str | None
     message: str | None
     finished_at: datetime | None
+    packages: list[MovedPackageShape] = Field(default_factory=list)
     revision: int
 
 

@@ -134,11 +134,15 @@ class ReceiptShape(Shape):
 
 
 class CarrierExport(Request):
-    """Everything that waits for this trust, into one file."""
+    """Everything that waits for this trust, into one file.
 
-    model_config = example({"trust": "vault"})
+    ``repeat``: also what earlier files took and nobody has acknowledged, and, whole, the packages of a bundle of which the target misses some.
+    """
+
+    model_config = example({"trust": "vault", "repeat": False})
 
     trust: Reference
+    repeat: bool = False
 
 
 class CarrierImport(Request):

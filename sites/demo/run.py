@@ -61,14 +61,18 @@ def _job(world: World, done: Path, say: Callable[[str], None]) -> int:
         "scenario_seconds": round(seconds, 1),
         "memory_bytes": memory,
         "memory_bytes_together": sum(memory.values()),
+        "bytes_of_packages": sum(crossing.package_bytes for crossing in scenario.crossings),
+        "bytes_sent": sum(crossing.sent_bytes for crossing in scenario.crossings),
+        "bytes_saved": sum(crossing.saved_bytes for crossing in scenario.crossings),
         "promotions": [asdict(crossing) for crossing in scenario.crossings],
         "claims": claims.as_json(),
         "commands": world.commands,
     }
     done.write_text(json.dumps(summary, indent=2) + "\n")
     held = sum(claim.holds for claim in claims.made)
+    say(f"\npackages: {summary['bytes_sent']} bytes sent, {summary['bytes_saved']} saved, of {summary['bytes_of_packages']}")
     say(
-        f"\n{held} of {len(claims.made)} claims confirmed twice; the job took {seconds:.1f} s; {sum(memory.values()) // 2**20} MiB in all; {done}"
+        f"{held} of {len(claims.made)} claims confirmed twice; the job took {seconds:.1f} s; {sum(memory.values()) // 2**20} MiB in all; {done}"
     )
     return 0 if claims.all_hold else 1
 

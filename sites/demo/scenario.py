@@ -32,7 +32,10 @@ class Crossing:
     seconds_to_ready: float = 0.0
     package_bytes: int = 0
     sent_bytes: int = 0
+    saved_bytes: int = 0
     wire_bytes: int | None = None
+    carrier_bytes: int | None = None
+    packages: list[dict[str, Any]] = field(default_factory=list)
     receipts: list[str] = field(default_factory=list)
 
 
@@ -59,6 +62,7 @@ class Scenario:
         self._chapter("DevTest: packages, process, values, lifecycle", self.make_project)
         self._chapter("Release 1.0.0 in Test", lambda: self.release_to_test("1.0.0", STYLES_OLD))
         self._chapter("Release 1.0.0 crosses to Prod, which pulls", lambda: self.promote_connected("1.0.0", STYLES_OLD, first=True))
+        self._chapter("Release 1.0.0 is carried to the Vault", lambda: self.first_by_carrier("1.0.0", STYLES_OLD))
         self._chapter("Release 1.1.0: one package new, one unchanged", lambda: self.release_to_test("1.1.0", STYLES_NEW))
         self._chapter("Release 1.1.0 crosses to Prod", lambda: self.promote_connected("1.1.0", STYLES_NEW, first=False))
         self._chapter("Release 1.1.0 is carried to the Vault, and its receipt home", lambda: self.promote_by_carrier("1.1.0", STYLES_NEW))
@@ -147,9 +151,9 @@ class Scenario:
             independently=(inward == 0, f"{inward} bytes passed the wire before Frankfurt's API"),
         )
 
-    def promote_by_carrier(self, version: str, styles: PublicPackage) -> None:
-        """The release crosses as one file, and the receipt comes back as another."""
-        source, target = self.world.brisbane, self.world.vault
+    def first_by_carrier(self, version: str, styles: PublicPackage) -> None:
+        """The release crosses as one file with everything in it; what comes back says what the Vault holds now."""
+        target = self.world.vault
         held = [package for package in (LOCALES, styles) if evidence.stored_object(target.layout, package.sha256)]
         listed = target.cli.run("package", "list")
         self.claims.claim(
@@ -157,33 +161,44 @@ class Scenario:
             by_api=(not listed, f"{len(listed)} packages listed"),
             independently=(not held, f"{len(held)} of 2 digests on its disk"),
         )
-        crossing = Crossing(release=version, target="Vault", road="carrier")
-        self.crossings.append(crossing)
-        started = time.monotonic()
-        source.cli.run("promotion", "start", "storefront", version, "--to", "vault")
-        carried = self.files / f"to-vault-{version}.wbc"
-        source.cli.run("carrier", "export", "--trust", "vault", "--out", str(carried))
-        verified = source.cli.exit_code("bundle", "verify", str(carried), "--identity", str(self._identity(source)))
-        crossing.sent_bytes = carried.stat().st_size
-        brought = shutil.copy(carried, self.files / f"brought-to-vault-{version}.wbc")
-        target.cli.run("carrier", "import", str(brought))
-        bundle = target.cli.run("inbox", "wait", "Storefront", version)
-        crossing.seconds_to_ready = time.monotonic() - started
+        crossing, bundle, verified, started = self._carry_there(version)
         digests_right = all(evidence.stored_and_right(target.layout, package.sha256) for package in (LOCALES, styles))
         self.claims.claim(
             f"release {version} reached the Vault in one file with every package",
             by_api=(bundle["release_sha256"] == self.digests[version], f"release {bundle['release_sha256'][:16]}… in the inbox"),
             independently=(
                 verified == 0 and digests_right,
-                f"{crossing.sent_bytes} bytes carried, verified offline; packages re-hashed on the Vault's disk",
+                f"{crossing.carrier_bytes} bytes carried, verified offline; packages re-hashed on the Vault's disk",
+            ),
+        )
+        self._carry_home(version)
+        self._note_cost(crossing, version)
+        crossing.state, crossing.seconds = self._promotion(version, "Vault")["state"], time.monotonic() - started
+
+    def promote_by_carrier(self, version: str, styles: PublicPackage) -> None:
+        """The next release crosses as a file with one delta, is deployed, and the receipt comes back as another file."""
+        target = self.world.vault
+        crossing, bundle, verified, started = self._carry_there(version)
+        self._note_cost(crossing, version)
+        whole = self._packages[styles].stat().st_size
+        found = next((one for one in crossing.packages if one["name"] == f"{styles.package_id} {styles.version}"), None)
+        small = crossing.carrier_bytes is not None and crossing.carrier_bytes * 2 < whole
+        digests_right = all(evidence.stored_and_right(target.layout, package.sha256) for package in (LOCALES, styles))
+        self.claims.claim(
+            f"the new package of {version} reached the Vault as a delta, the unchanged one stayed at home",
+            by_api=(
+                bundle["release_sha256"] == self.digests[version] and found is not None and found["how"] == "delta",
+                found["words"] if found else "not counted",
+            ),
+            independently=(
+                verified == 0 and small and digests_right,
+                f"{crossing.carrier_bytes} bytes carried, the new package has {whole}; packages re-hashed on the Vault's disk",
             ),
         )
         self._decide(target, bundle, first=True)
         done = target.cli.run("deployment", "start", "devtest-storefront", version, "--to", "Production")
         self._claim_deployed(target, version, styles, done)
-        back = self.files / f"from-vault-{version}.wbc"
-        target.cli.run("carrier", "export", "--trust", "devtest", "--out", str(back))
-        source.cli.run("carrier", "import", str(back))
+        self._carry_home(version)
         self._claim_home(crossing, version, "Vault: Production", target, started)
 
     def search_secret(self) -> None:
@@ -204,6 +219,48 @@ class Scenario:
                 f"0 hits wanted, {len(found)} found in {files} files ({size} bytes) and all processes",
             ),
         )
+
+    def _carry_there(self, version: str) -> tuple[Crossing, dict[str, Any], int, float]:
+        """The release is in the Vault's inbox; returns the crossing, the bundle, the exit code of the offline check, and when it began."""
+        source, target = self.world.brisbane, self.world.vault
+        crossing = Crossing(release=version, target="Vault", road="carrier")
+        self.crossings.append(crossing)
+        started = time.monotonic()
+        source.cli.run("promotion", "start", "storefront", version, "--to", "vault")
+        carried = self.files / f"to-vault-{version}.wbc"
+        source.cli.run("carrier", "export", "--trust", "vault", "--out", str(carried))
+        verified = source.cli.exit_code("bundle", "verify", str(carried), "--identity", str(self._identity(source)))
+        crossing.carrier_bytes = carried.stat().st_size
+        brought = shutil.copy(carried, self.files / f"brought-to-vault-{version}.wbc")
+        target.cli.run("carrier", "import", str(brought))
+        bundle = target.cli.run("inbox", "wait", "Storefront", version)
+        crossing.seconds_to_ready = time.monotonic() - started
+        return crossing, bundle, verified, started
+
+    def _carry_home(self, version: str) -> None:
+        """The Vault's receipts and inventory are at the source."""
+        back = self.files / f"from-vault-{version}.wbc"
+        self.world.vault.cli.run("carrier", "export", "--trust", "devtest", "--out", str(back))
+        self.world.brisbane.cli.run("carrier", "import", str(back))
+
+    def _await_ready(self, version: str, trust: str) -> None:
+        """The source knows that every package is there: until then it cannot tell what did not have to move."""
+        deadline = time.monotonic() + 30
+        while self._promotion(version, trust)["state"] in ("sealed", "in_transit", "received") and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+    def _note_cost(self, crossing: Crossing, version: str) -> None:
+        """What the promotion says that its packages cost, each and together."""
+        listed = self._promotion(version, crossing.target)
+        shown = self.world.brisbane.cli.run("promotion", "show", listed["id"])
+        crossing.package_bytes, crossing.sent_bytes, crossing.saved_bytes = (
+            shown["bytes_packages"],
+            shown["bytes_sent"],
+            shown["bytes_saved"],
+        )
+        crossing.packages = [{key: one[key] for key in ("name", "how", "words", "bytes_sent", "bytes_saved")} for one in shown["packages"]]
+        for one in crossing.packages:
+            self._say(f"      {one['name']}: {one['words']}")
 
     def _projects(self) -> list[tuple[DemoSite, str]]:
         return [(self.world.brisbane, "storefront"), (self.world.frankfurt, "devtest-storefront"), (self.world.vault, "devtest-storefront")]
@@ -273,15 +330,20 @@ class Scenario:
         )
 
     def _claim_moved(self, target: DemoSite, version: str, styles: PublicPackage, crossing: Crossing, *, first: bool) -> None:
-        shown = self._promotion(version, "Prod")
-        crossing.package_bytes = self._packages[LOCALES].stat().st_size + self._packages[styles].stat().st_size
-        crossing.sent_bytes = shown["bytes_sent"]
+        self._await_ready(version, crossing.target)
+        self._note_cost(crossing, version)
+        whole = self._packages[styles].stat().st_size
+        how = {one["name"]: one["how"] for one in crossing.packages}.get(f"{styles.package_id} {styles.version}")
         stored = all(evidence.stored_and_right(target.layout, package.sha256) for package in (LOCALES, styles))
         unchanged = self._packages[LOCALES].stat().st_size
-        fits = crossing.wire_bytes is not None and (first or crossing.wire_bytes < unchanged)
+        fits = crossing.wire_bytes is not None and (first or crossing.wire_bytes < min(unchanged, whole // 2))
         self.claims.claim(
-            f"the packages of {version} are in Frankfurt" + ("" if first else "; the unchanged one moved zero bytes"),
-            by_api=(first or shown["bytes_saved"] >= unchanged, f"{shown['bytes_sent']} bytes sent, {shown['bytes_saved']} saved"),
+            f"the packages of {version} are in Frankfurt"
+            + ("" if first else "; the unchanged one moved zero bytes, the new one crossed as a delta"),
+            by_api=(
+                how == ("whole" if first else "delta") and (first or crossing.saved_bytes >= unchanged),
+                f"{crossing.sent_bytes} bytes sent, {crossing.saved_bytes} saved; the new one: {how}",
+            ),
             independently=(
                 stored and fits,
                 f"re-hashed on its disk; {crossing.wire_bytes} bytes crossed the wire (TLS and messages included)",
@@ -293,7 +355,6 @@ class Scenario:
         cell = self._await_cell(column, version)
         promotion = self._promotion(version, crossing.target)
         crossing.state, crossing.seconds = promotion["state"], time.monotonic() - started
-        crossing.package_bytes, crossing.sent_bytes = promotion["bytes_packages"], crossing.sent_bytes or promotion["bytes_sent"]
         received = [row for row in source.cli.run("receipt", "list") if row["promotion_id"] == promotion["id"]]
         crossing.receipts = [row["event"] for row in reversed(received)]
         last = next(row for row in received if row["event"] == "succeeded")

@@ -5,6 +5,7 @@ from tests.api import rows
 from tests.api.test_problems import check_problem
 from tests.api.world import World
 from waybill.domain.bundles import InboxState
+from waybill.domain.tasks import Task
 
 
 def test_spaces_and_their_parts(world: World) -> None:
@@ -102,6 +103,17 @@ def test_releases_and_promotions_show_names(world: World) -> None:
     shown = world.get("/promotions")["items"][0]
     assert (shown["project_name"], shown["release_version"], shown["trust_name"]) == ("Storefront", "1.0.0", "Prod")
     assert world.get(f"/promotions/{promotion.id}") == shown
+    cost = {
+        "name": "app 1.1.0",
+        "how": "delta",
+        "bytes_sent": 9,
+        "bytes_saved": 91,
+        "words": "delta against app 1.0.0: 9 bytes instead of 100",
+    }
+    with world.site.ledger.read(world.space.id) as work:
+        task = work.of(Task).get(promotion.task_id)
+    rows.change_task(world, task, result={"packages": {rows.DIGEST: cost}})
+    assert world.get(f"/promotions/{promotion.id}") == {**shown, "packages": [{**cost, "sha256": rows.DIGEST}]}
     assert world.get("/promotions?project=storefront")["items"] == [shown]
     blocked = world.send("PUT", f"/releases/{release.id}/block", {"reason": "a fault"}, revision=release.revision)
     assert blocked["blocked_reason"] == "a fault"

@@ -45,6 +45,32 @@ def test_a_push_ends_with_the_receipt_at_home(sites: Sites) -> None:
     assert _cell(sites.source, "Pushed", "Prod: Production")["state"] == "succeeded"
 
 
+def test_the_next_version_is_pushed_as_a_delta(sites: Sites) -> None:
+    """The target's inventory came home with its receipts: the changed package crosses in a few bytes, is rebuilt there, and both logs say so."""
+    here = sites.fresh("delta")
+    _, package = prepare(sites.source, "Grown", here, lifecycle="to-prod", size_bytes=400_000)
+    first = sites.source.promote("grown", "1.0.0", to="prod")
+    sites.target.take_in("Grown", "1.0.0")
+    sites.source.await_promotion(first, state="imported")
+    content = package.read_bytes()
+    newer = here / "newer.bin"
+    newer.write_bytes(content[:150_000] + b"a few bytes in the middle" + content[150_000:])
+    sites.source.push(newer, package_id="grown", version="1.1.0")
+    sites.source.release("Grown", "1.1.0")
+    second = sites.source.promote("grown", "1.1.0", to="prod")
+    bundle = sites.target.take_in("Grown", "1.1.0")
+    assert evidence.stored_and_right(sites.target.layout, evidence.sha256_file(newer))
+    promotion = sites.source.await_promotion(second, state="imported")
+    counted = {row["name"]: row for row in promotion["packages"]}["grown 1.1.0"]
+    assert (counted["how"], counted["bytes_sent"] < 10_000) == ("delta", True)
+    assert promotion["bytes_packages"] == promotion["bytes_sent"] + promotion["bytes_saved"]
+    words = f"grown 1.1.0: delta against grown 1.0.0: {counted['bytes_sent']} bytes instead of {newer.stat().st_size}"
+    for space, task_id in ((sites.source, second.task_id), (sites.target, bundle["task_id"])):
+        assert words in [row["message"] for row in space.rows(f"/tasks/{task_id}/lines")]
+    left = [path for site in (sites.source, sites.target) for path in (site.layout.directory / "work" / "deltas").glob("*")]
+    assert left == []
+
+
 def test_a_relay_keeps_the_release_and_reaches_the_last_site(sites: Sites) -> None:
     """A pushes to B, C pulls from B and is on PostgreSQL: the same release digest everywhere, deployed at C, complete at B and then at A."""
     here = sites.fresh("relay")

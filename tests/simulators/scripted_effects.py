@@ -50,6 +50,8 @@ class ScriptedEffects:
     is_withdrawable: bool = True
     present: set[str] = field(default_factory=set)
     arrives_on_download: bool = True
+    deltas: set[str] = field(default_factory=set)
+    deltas_serve: bool = True
     rounds: list[Round] = field(default_factory=list)
     plan: tuple[PlannedAction, ...] = ()
     outcomes: list[RunEnded] = field(default_factory=list)
@@ -81,7 +83,9 @@ class ScriptedEffects:
 
     def transfer(self) -> list[Callable[..., Any]]:
         """The activities of the transfer queue."""
-        return [self.upload, self.download, self.abort, self.export, self.import_carrier, self.verify]
+        return [
+            self.prepare, self.upload, self.download, self.rebuild, self.abort, self.export, self.import_carrier, self.verify,
+        ]  # fmt: skip
 
     def _called(self, name: str, given: Any) -> None:
         self.calls.append((name, given))
@@ -137,7 +141,8 @@ class ScriptedEffects:
     async def needs(self, given: BundleRef) -> Lacking:
         self._called("inbox.needs", given)
         lacking = tuple(need for need in self.blobs if need.sha256 not in self.present)
-        return Lacking(needs=lacking, bundle_sha256=BUNDLE, peer_name="DevTest")
+        deltas = tuple(need.sha256 for need in lacking if need.sha256 in self.deltas)
+        return Lacking(needs=lacking, bundle_sha256=BUNDLE, peer_name="DevTest", deltas=deltas)
 
     @activity.defn(name="inbox.mark_waiting")
     async def mark_waiting(self, given: BundleRef) -> None:
@@ -203,6 +208,20 @@ class ScriptedEffects:
         if self.step_waits_for_cancel:
             await _until_cancelled()
         return "succeeded"
+
+    @activity.defn(name="transfers.prepare")
+    async def prepare(self, given: PromotionRef) -> int:
+        self._called("transfers.prepare", given)
+        return 1
+
+    @activity.defn(name="transfers.rebuild")
+    async def rebuild(self, given: ReplicateInput) -> ReplicateResult:
+        self._called("transfers.rebuild", given)
+        self.deltas.discard(given.sha256)
+        if not self.deltas_serve:
+            return ReplicateResult(sha256=given.sha256, how="refused", bytes_sent=10, bytes_saved=0)
+        self.present.add(given.sha256)
+        return ReplicateResult(sha256=given.sha256, how="delta", bytes_sent=10, bytes_saved=given.size_bytes - 10)
 
     @activity.defn(name="transfers.upload")
     async def upload(self, given: ReplicateInput) -> ReplicateResult:

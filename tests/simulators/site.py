@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.simulators.deltas_memory import MemoryDeltas
 from tests.simulators.engine_memory import MemoryEngine
 from tests.simulators.ledger_memory import MemoryLedger
 from tests.simulators.objects_memory import MemoryObjects
@@ -96,6 +97,7 @@ class Site:
     ports: Ports
     ledger: MemoryLedger
     objects: MemoryObjects
+    deltas: MemoryDeltas
     engine: MemoryEngine
     peer: MemoryPeer
     clock: ManualClock
@@ -108,6 +110,7 @@ def make_site(name: str = "brisbane", *, clock: ManualClock | None = None, outbo
     entropy = SeededEntropy(name.encode())
     ledger, objects, engine = MemoryLedger(), MemoryObjects(name=name, clock=own_clock), MemoryEngine()
     peer = MemoryPeer(stores=[objects])
+    deltas = MemoryDeltas(objects=objects)
     facts = SiteFacts(
         name=name,
         api_url=f"https://{name}.example" if has_address else None,
@@ -118,6 +121,7 @@ def make_site(name: str = "brisbane", *, clock: ManualClock | None = None, outbo
     ports = Ports(
         ledger=ledger,
         objects=objects,
+        deltas=deltas,
         keys=MemoryKeys(hashlib.sha256(b"key file of " + name.encode()).digest()),
         engine=engine,
         peer=peer,
@@ -126,7 +130,7 @@ def make_site(name: str = "brisbane", *, clock: ManualClock | None = None, outbo
         entropy=entropy,
         site=facts,
     )
-    return Site(ports=ports, ledger=ledger, objects=objects, engine=engine, peer=peer, clock=own_clock, entropy=entropy)
+    return Site(ports=ports, ledger=ledger, objects=objects, deltas=deltas, engine=engine, peer=peer, clock=own_clock, entropy=entropy)
 
 
 def serve(caller: Site, other: Site, handler: Handler) -> None:

@@ -112,6 +112,14 @@ async def collected_and_refused(stage: Stage) -> WorkflowHandle[Any, Any]:
     return await ended(handle)
 
 
+async def prepared_and_collected(stage: Stage) -> WorkflowHandle[Any, Any]:
+    """The target calls and finds the deltas ready: they are made before the bundle leaves."""
+    handle = await stage.start("PromoteRelease", promotion("answer", prepare=True), workflow_id="promote:prm_1")
+    await stage.until_said("Waiting for Prod to collect it")
+    await send_receipt(stage, handle, "lifecycle_completed", "completed")
+    return await ended(handle)
+
+
 async def carried_and_failed_there(stage: Stage) -> WorkflowHandle[Any, Any]:
     """A carrier takes it; a deployment fails there, the next one succeeds and completes."""
     handle = await stage.start("PromoteRelease", promotion("carrier", recheck_seconds=0.05), workflow_id="promote:prm_1")
@@ -173,6 +181,24 @@ async def awaited(stage: Stage) -> WorkflowHandle[Any, Any]:
     await stage.until_said("Waiting for 1 packages from DevTest")
     stage.effects.present.add(blob("a").sha256)
     await handle.signal("blob_arrived", blob("a").sha256)
+    await ended(handle)
+    await stage.client.get_workflow_handle("import:ibx_1").terminate()
+    return handle
+
+
+async def rebuilt(stage: Stage) -> WorkflowHandle[Any, Any]:
+    """We are called: one package comes as a delta that serves, a second one as a delta that does not, and then whole."""
+    stage.effects.blobs, stage.effects.deltas = (blob("a"), blob("c")), {blob("a").sha256}
+    given = ReceiveInput(space_id=SPACE, task_id=TASK, inbox_id="ibx_1", trust_id="trs_1", road="answer")
+    handle = await stage.start("ReceiveBundle", given, workflow_id="receive:ibx_1")
+    await stage.until_said("Waiting for 1 packages from DevTest")
+    stage.effects.deltas.add(blob("c").sha256)
+    stage.effects.deltas_serve = False
+    await handle.signal("blob_arrived", blob("c").sha256)
+    await stage.until_asked("transfers.rebuild", 2)
+    await stage.until_asked("inbox.needs", 4)
+    stage.effects.present.add(blob("c").sha256)
+    await handle.signal("blob_arrived", blob("c").sha256)
     await ended(handle)
     await stage.client.get_workflow_handle("import:ibx_1").terminate()
     return handle
@@ -360,17 +386,24 @@ async def download_dropped(stage: Stage) -> WorkflowHandle[Any, Any]:
     return await ended(handle)
 
 
+async def rebuilt_alone(stage: Stage) -> WorkflowHandle[Any, Any]:
+    """One blob is made from the delta that lies here, at the second try."""
+    stage.effects.refusals["transfers.rebuild"] = [UnavailableError("store.unavailable", "no answer")]
+    return await ended(await stage.start("ReplicatePackage", replication("rebuild"), workflow_id="replicate:1"))
+
+
 SCENES: dict[str, tuple[Scene, ...]] = {
     "PromoteRelease": (
         pushed_to_the_end,
         collected_and_refused,
+        prepared_and_collected,
         carried_and_failed_there,
         withdrawn_in_time,
         cancelled_too_late,
         never_heard_of,
         sealing_refused,
     ),
-    "ReceiveBundle": (fetched, awaited, receiving_cancelled),
+    "ReceiveBundle": (fetched, awaited, rebuilt, receiving_cancelled),
     "ImportRelease": (approved, rejected, import_refused, import_cancelled),
     "DeployRelease": (deployed, step_failed, interrupted_and_retried, interrupted_and_failed, deployment_cancelled),
     "RunStep": (step_done, step_cancelled, machine_broke),
@@ -378,6 +411,6 @@ SCENES: dict[str, tuple[Scene, ...]] = {
     "ExportCarrier": (exported,),
     "ImportCarrier": (imported,),
     "VerifyUpload": (verified, mismatched),
-    "ReplicatePackage": (uploaded, download_dropped),
+    "ReplicatePackage": (uploaded, download_dropped, rebuilt_alone),
 }
 """Every workflow type, and the scenes whose histories are kept."""

@@ -75,6 +75,15 @@ async def test_a_refusal_of_the_target_ends_the_promotion(stage: Stage) -> None:
     assert stage.effects.asked("transfers.upload") == []
 
 
+async def test_deltas_are_made_before_the_bundle_leaves(stage: Stage) -> None:
+    """A target that fetches finds them ready; where nothing is to be prepared, nothing is asked."""
+    assert (await result_of(await scenarios.prepared_and_collected(stage))).state == "succeeded"
+    assert stage.effects.names()[:2] == ["transfers.prepare", "promotions.seal"]
+    stage.effects.calls.clear()
+    await scenarios.collected_and_refused(stage)
+    assert stage.effects.asked("transfers.prepare") == []
+
+
 async def test_a_failed_deployment_there_is_not_the_end(stage: Stage) -> None:
     """They may deploy again, so the promotion is followed further."""
     result = await result_of(await scenarios.carried_and_failed_there(stage))
@@ -144,6 +153,15 @@ async def test_awaited_packages_wake_the_story(stage: Stage) -> None:
     assert (await result_of(await scenarios.awaited(stage))).state == "succeeded"
     assert stage.effects.asked("transfers.download") == []
     assert len(stage.effects.asked("inbox.needs")) == 2
+
+
+async def test_deltas_that_came_are_used_and_one_that_does_not_serve_is_waited_for_whole(stage: Stage) -> None:
+    """Each delta is tried once, by the transfer worker; nothing is fetched, and the story waits on after a refusal."""
+    assert (await result_of(await scenarios.rebuilt(stage))).state == "succeeded"
+    assert [given.sha256[0] for given in stage.effects.asked("transfers.rebuild")] == ["a", "c"]
+    assert {given.direction for given in stage.effects.asked("transfers.rebuild")} == {"rebuild"}
+    assert stage.effects.asked("transfers.download") == []
+    assert len(stage.effects.asked("inbox.needs")) == 5
 
 
 async def test_a_cancelled_receive_drops_unfinished_parts(stage: Stage) -> None:

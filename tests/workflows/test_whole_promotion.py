@@ -14,10 +14,10 @@ from adapters.temporal import connect
 from tests.servers import TemporalServer, run_temporal
 from tests.simulators.engine_memory import MemoryEngine
 from tests.simulators.site import ManualClock
-from tests.simulators.spaces import Home
+from tests.simulators.spaces import Home, action
 from tests.workflows.stage import until
 from tests.workflows.two_sites import Place, TwoSites, make_release, raised_sites, ring_of
-from waybill.app import carrier, deploy, packages, promote, tasks
+from waybill.app import carrier, deploy, inventories, packages, promote, tasks
 from waybill.app.access import SYSTEM
 from waybill.domain.bundles import InboxState
 from waybill.domain.promotions import PromotionState
@@ -91,6 +91,41 @@ async def test_a_release_crosses_and_its_receipts_come_home(
         assert {row["name"] for row in sites.source.task(task_id).timeline if isinstance(row, dict)} >= {"promotions.seal", "receipt"}
         if source_road is Road.CALL:
             assert sites.source.promotion(promotion_id).bytes_sent > 0
+
+
+@pytest.mark.parametrize(("source_road", "target_road"), [(Road.CALL, Road.ANSWER), (Road.ANSWER, Road.CALL)])
+async def test_the_next_version_crosses_as_a_delta(sites_server: TemporalServer, source_road: Road, target_road: Road) -> None:
+    """Pushed or pulled: the inventory came home by itself, the target rebuilds the package, and the log of the promotion says what it cost."""
+    async with raised_sites(sites_server, source_road=source_road, target_road=target_road) as sites:
+        home, first = sites.source.home, b"the first version of the app " * 2000
+        await asyncio.to_thread(home.install)
+        await asyncio.to_thread(home.push, "app", "1.0.0", first)
+        lifecycle = home.lifecycle("To Prod", (sites.source.trust.id,))
+        project = home.project("Storefront", actions=(action("Deploy", package_id="app"),), lifecycle=lifecycle)
+        one = await asyncio.to_thread(home.release, project, "1.0.0")
+        await promoted_and_ready(sites, one.id)
+        await import_and_deploy(sites)
+        await until(lambda: inventory_of(sites) is not None)
+        newer = first.replace(b"first version", b"newer edition", 3)
+        package = await asyncio.to_thread(home.push, "app", "1.1.0", newer)
+        two = await asyncio.to_thread(home.release, project, "1.1.0")
+        promotion_id, task_id = await promoted_and_ready(sites, two.id)
+        assert b"".join(sites.target.ports.objects.read(blob_key(package.sha256))) == newer
+        await until(lambda: sites.source.promotion(promotion_id).state is PromotionState.READY)
+        await until(lambda: sites.source.promotion(promotion_id).bytes_sent > 0)
+        promotion = sites.source.promotion(promotion_id)
+        sent = promotion.bytes_sent
+        assert sent < len(newer) / 20
+        assert sent + promotion.bytes_saved == promotion.bytes_packages
+        said = tasks.read_log(home.ports, SYSTEM, space_id=home.space_id, task=task_id)
+        assert f"app 1.1.0: delta against app 1.0.0: {sent} bytes instead of {len(newer)}" in [line.message for line in said]
+
+
+def inventory_of(sites: TwoSites) -> inventories.KnownInventory | None:
+    """What the source knows of the target."""
+    home = sites.source.home
+    with home.ports.ledger.read(home.space_id) as work:
+        return inventories.newest(work, sites.source.trust.id)
 
 
 async def test_a_carrier_takes_it_there_and_the_receipts_back(sites_server: TemporalServer) -> None:

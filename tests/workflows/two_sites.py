@@ -16,6 +16,7 @@ from activities.machine import SiteApi
 from adapters.codec import KeyRing, make_converter
 from adapters.temporal import TemporalEngine, TemporalSteps, connect
 from tests.servers import TemporalServer
+from tests.simulators.deltas_memory import MemoryDeltas
 from tests.simulators.objects_memory import MemoryObjects, SystemClock
 from tests.simulators.peer_memory import MemoryPeer
 from tests.simulators.site import Site, make_site
@@ -178,7 +179,9 @@ def _make_place(name: str, namespace: str, server: TemporalServer, peer: MemoryP
     engine = TemporalEngine(address=server.address, namespace=namespace, converter=make_converter(ring_of(namespace), namespace=namespace))
     objects = MemoryObjects(name=name)
     facts = replace(site.ports.site, ca_pem="-", objects_url=f"https://{name}.memory", courier_poll_seconds=0.2)
-    ports = replace(site.ports, engine=engine, objects=objects, peer=peer, clock=SystemClock(), site=facts)
+    ports = replace(
+        site.ports, engine=engine, objects=objects, deltas=MemoryDeltas(objects=objects), peer=peer, clock=SystemClock(), site=facts
+    )
     peer.stores[name] = objects
 
     def answer(path: str, body: bytes) -> bytes:

@@ -7,15 +7,16 @@ this carrier, or one that waits in the inbox, names are stored: a trust to bring
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from waybill.app import access, blobs, identity, ids, peer_bytes, receive, tasks
+from waybill.app import access, arrivals, blobs, identity, ids, peer_bytes, receive, tasks
 from waybill.app.messages import accept_message
 from waybill.app.revocations import current_peers
 from waybill.app.situation import needs_of
 from waybill.domain.access import Caller, Permission
-from waybill.domain.bundles import InboxBundle, InboxState
+from waybill.domain.bundles import InboxBundle, InboxState, Need
+from waybill.domain.deltas import ArrivalState, OfferedDelta
 from waybill.domain.ids import JsonValue
 from waybill.domain.packages import Upload
 from waybill.domain.tasks import Carrier, Task, TaskState
@@ -24,8 +25,9 @@ from waybill.errors import ConflictError, FormatError, TrustError, UnavailableEr
 from waybill.formats import carrier as carrier_format
 from waybill.formats import carrier_index, delivery, envelope
 from waybill.formats.carrier import CarrierMember, CarrierReader
-from waybill.formats.layout import blob_key
-from waybill.ports import Ports, Work
+from waybill.formats.carrier_index import CarrierBlob
+from waybill.formats.layout import blob_key, delta_key
+from waybill.ports import Ports, Watch, Work
 from waybill.trust import verify
 from waybill.trust.verify import VerifiedCarrierIndex
 
@@ -60,7 +62,8 @@ def start_import(ports: Ports, caller: Caller, *, space_id: str, upload_id: str)
 def import_carrier(ports: Ports, *, space_id: str, carrier_id: str, on_bytes: Callable[[int], None]) -> Carrier:
     """Blobs of the carrier are stored and each of its messages was accepted or refused; ``summary`` tells one by one.
 
-    ``summary``: ``{source, envelopes: [{kind, sha256, state, code}], blobs: {stored, already, skipped, refused: [{sha256, code}]}}``.
+    ``summary``: ``{source, envelopes: [{kind, sha256, state, code}], blobs: {stored, rebuilt, already, skipped, refused: [{sha256, code}]}}``;
+    what was rebuilt from a delta is stored as well, and a delta that did not serve is refused under the digest of its package.
 
     Args:
         on_bytes: hears how many bytes of the file were read so far.
@@ -80,6 +83,8 @@ def import_carrier(ports: Ports, *, space_id: str, carrier_id: str, on_bytes: Ca
     except WaybillError as refusal:
         _end(ports, carrier, state="refused", trust=None, summary={"code": refusal.code, "message": refusal.message})
         raise
+    for need in content.deltas:
+        _rebuild(ports, carrier, trust, content, need, on_bytes)
     peer_bytes.tell_arrived(ports, space_id=space_id, sha256s=content.stored)
     results = [_accept(ports, space_id, message) for message in _messages(content.envelopes)]
     return _end(ports, carrier, state="finished", trust=trust, summary=_summary(trust, content, results))
@@ -91,6 +96,10 @@ class _Content:
 
     envelopes: list[tuple[str, bytes]] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
+    deltas: list[Need] = field(default_factory=list)
+    """Blobs whose deltas lie here now; they are used when the file has been read to its end."""
+
+    rebuilt: int = 0
     already: int = 0
     skipped: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -132,14 +141,17 @@ def _read(ports: Ports, space_id: str, sha256: str, on_bytes: Callable[[int], No
     with ports.ledger.read(space_id) as work:
         trust = work.of(Trust).get(index.peer.trust_id)
     content = _Content()
-    wanted: set[str] | None = None
+    wanted: Mapping[str, Need] | None = None
     for member in reader.members(index.doc):
         if member.folder == carrier_format.ENVELOPES:
             _keep_envelope(content, member)
             continue
         if wanted is None:
             wanted = _wanted(ports, space_id, content.envelopes)
-        _keep_blob(ports, content, member, wanted)
+        if isinstance(member.entry, CarrierBlob) and member.entry.role == "delta":
+            _keep_delta(ports, trust, content, member, member.entry, wanted)
+        else:
+            _keep_blob(ports, content, member, wanted)
     return content, trust
 
 
@@ -176,7 +188,7 @@ def _keep_envelope(content: _Content, member: CarrierMember) -> None:
         content.refused.append((member.sha256, error.code))
 
 
-def _keep_blob(ports: Ports, content: _Content, member: CarrierMember, wanted: Collection[str]) -> None:
+def _keep_blob(ports: Ports, content: _Content, member: CarrierMember, wanted: Mapping[str, Need]) -> None:
     if blobs.find_blob(ports, member.sha256) is not None:
         content.already += 1
         return
@@ -193,11 +205,49 @@ def _keep_blob(ports: Ports, content: _Content, member: CarrierMember, wanted: C
         content.stored.append(member.sha256)
 
 
-def _wanted(ports: Ports, space_id: str, envelopes: Iterable[tuple[str, bytes]]) -> set[str]:
-    """The digests that an acceptable bundle of this carrier, or one that waits in the inbox, names."""
+def _keep_delta(
+    ports: Ports, trust: Trust, content: _Content, member: CarrierMember, entry: CarrierBlob, wanted: Mapping[str, Need]
+) -> None:
+    """The delta lies here until the file was read, unless its blob is here, or is wanted by nothing, or its base did not come from this trust."""
+    target = entry.target or ""
+    if blobs.find_blob(ports, target) is not None:
+        content.already += 1
+        return
+    need = wanted.get(target)
+    if need is None:
+        content.skipped += 1
+        return
+    offered = OfferedDelta(base_sha256=entry.base or "", sha256=member.sha256, size_bytes=member.size_bytes)
+    arrival = arrivals.consider(ports, space_id=trust.space_id, trust_id=trust.id, target=need, offered=offered)
+    if arrival.state is ArrivalState.REFUSED:
+        content.refused.append((target, arrival.code or "delta.malformed"))
+        return
+    try:
+        if arrival.state is ArrivalState.COMING:
+            ports.objects.delete(delta_key(member.sha256))
+            ports.objects.write(delta_key(member.sha256), member.pieces)
+    except ConflictError as error:
+        content.refused.append((target, error.code))
+    else:
+        arrivals.note_here(ports, space_id=trust.space_id, trust_id=trust.id, target_sha256=target, delta_sha256=member.sha256)
+        content.deltas.append(need)
+
+
+def _rebuild(ports: Ports, carrier: Carrier, trust: Trust, content: _Content, need: Need, on_bytes: Callable[[int], None]) -> None:
+    done = arrivals.rebuild(ports, space_id=carrier.space_id, trust_id=trust.id, target=need, watch=Watch(on_bytes=on_bytes))
+    tasks.log(ports, space_id=carrier.space_id, task_id=carrier.task_id, level="info", message=f"{need.name}: {done.words}")
+    if done.refused is not None:
+        content.refused.append((need.sha256, done.refused))
+        return
+    content.stored.append(need.sha256)
+    content.rebuilt += 1
+
+
+def _wanted(ports: Ports, space_id: str, envelopes: Iterable[tuple[str, bytes]]) -> dict[str, Need]:
+    """The blobs that an acceptable bundle of this carrier, or one that waits in the inbox, names, by digest."""
     with ports.ledger.read(space_id) as work:
         waiting = work.of(InboxBundle).where(state=InboxState.WAITING_PACKAGES)
-    found = {need.sha256 for inbox in waiting for need in inbox.needs}
+    found = {need.sha256: need for inbox in waiting for need in inbox.needs}
     for kind, bodies in _messages(envelopes):
         if kind != "delivery" or len(bodies) != 2:
             continue
@@ -207,7 +257,7 @@ def _wanted(ports: Ports, space_id: str, envelopes: Iterable[tuple[str, bytes]])
             raise
         except WaybillError:
             continue  # it is refused, and told, when it is accepted as a message
-        found |= {need.sha256 for need in needs_of(verified.release)}
+        found |= {need.sha256: need for need in needs_of(verified.release)}
     return found
 
 
@@ -252,7 +302,13 @@ def _summary(trust: Trust, content: _Content, results: list[dict[str, JsonValue]
     return {
         "source": trust.name,
         "envelopes": list(results),
-        "blobs": {"stored": stored, "already": content.already, "skipped": content.skipped, "refused": refused},
+        "blobs": {
+            "stored": stored,
+            "rebuilt": content.rebuilt,
+            "already": content.already,
+            "skipped": content.skipped,
+            "refused": refused,
+        },
     }
 
 

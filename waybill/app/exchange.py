@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exchanges between two Spaces: signed requests, signed answers; what waits on both outboxes crosses in one round.
 
-Who asks is proven by the signature of the request, never by an address or a password. The parts for package bytes are ``peer_bytes``,
+Who asks is proven by the signature of the request, never by an address or a password. The parts for package bytes are ``peer_asks`` and ``peer_bytes``,
 the one door for messages is ``messages``; their names are public here too.
 """
 
@@ -11,16 +11,8 @@ from datetime import datetime, timedelta
 
 from waybill.app import outbox
 from waybill.app.messages import MessageResult, accept_message
-from waybill.app.peer_bytes import (
-    DownloadGrant,
-    UploadOffer,
-    ask_complete,
-    ask_download,
-    ask_upload,
-    complete_peer_upload,
-    grant_download,
-    grant_upload,
-)
+from waybill.app.peer_asks import DownloadGrant, UploadOffer, ask_complete, ask_download, ask_upload
+from waybill.app.peer_bytes import complete_peer_upload, grant_download, grant_upload
 from waybill.app.peer_requests import ask, make_answer, open_request, usable_trust
 from waybill.domain.trusts import OutboxMessage, Road, Trust
 from waybill.errors import UnavailableError, WaybillError

@@ -9,7 +9,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from waybill.app import access, documents, identity, ids, lanes, lookup, moved_bytes, progress, releases, sealing, tasks
+from waybill.app import (
+    access,
+    deltas,
+    documents,
+    identity,
+    ids,
+    inventories,
+    lanes,
+    lookup,
+    moved_bytes,
+    progress,
+    releases,
+    sealing,
+    tasks,
+)
 from waybill.app.sealing import Crossing
 from waybill.app.trusts import courier_id
 from waybill.domain.access import Caller, Permission
@@ -22,11 +36,11 @@ from waybill.domain.promotions import Promotion, PromotionState
 from waybill.domain.releases import Document, Release
 from waybill.domain.spaces import SpaceKeys
 from waybill.domain.tasks import Task
-from waybill.domain.trusts import OutboxMessage, Trust
+from waybill.domain.trusts import OutboxMessage, Road, Trust
 from waybill.errors import ConflictError, FormatError, TrustError, UnavailableError
 from waybill.formats import delivery, envelope
 from waybill.formats.release import ReleaseDoc
-from waybill.ports import Page, Ports, Scalar, Work
+from waybill.ports import Page, Ports, Scalar, Watch, Work
 from waybill.trust.sign import sign_envelope
 
 MAX_FOLLOW_DAYS: Final = 366
@@ -85,6 +99,20 @@ def start_promotion(
     return promotion, task
 
 
+def prepare(ports: Ports, *, space_id: str, promotion_id: str, watch: Watch) -> int:
+    """Deltas against what the target holds lie in this site's store, and what it holds is counted as saved; returns how many deltas.
+
+    For a target that fetches: nobody computes while it asks. Raises as ``deltas.settle``.
+    """
+    ways = deltas.prepare(ports, space_id=space_id, promotion_id=promotion_id, watch=watch)
+    with ports.ledger.write(space_id) as work:
+        promotion = work.of(Promotion).get(promotion_id)
+        for way in ways:
+            if way.how == deltas.NOTHING:
+                promotion = moved_bytes.note(ports, work, promotion, moved_bytes.Cost.of(way))
+    return sum(way.delta is not None for way in ways)
+
+
 def seal(ports: Ports, *, space_id: str, promotion_id: str) -> SealResult:
     """The Delivery made, signed and on the outbox, once; later calls return the same.
 
@@ -116,11 +144,10 @@ def blobs_to_send(ports: Ports, *, space_id: str, promotion_id: str) -> tuple[Ne
         return sealing.blobs_of(releases.read_doc(ports, work, release))
 
 
-def note_sent(ports: Ports, *, space_id: str, promotion_id: str, sha256: str, how: str, bytes_sent: int, bytes_saved: int) -> Promotion:
-    """What one package cost is counted on the promotion, once per digest; the task's result lists it under ``packages``."""
+def note_sent(ports: Ports, *, space_id: str, promotion_id: str, cost: moved_bytes.Cost) -> Promotion:
+    """What one package cost is counted on the promotion, once per digest; the task's result lists it under ``packages``, its log says it."""
     with ports.ledger.write(space_id) as work:
-        promotion = work.of(Promotion).get(promotion_id)
-        return moved_bytes.note(work, promotion, sha256=sha256, how=how, bytes_sent=bytes_sent, bytes_saved=bytes_saved)
+        return moved_bytes.note(ports, work, work.of(Promotion).get(promotion_id), cost)
 
 
 def set_state(
@@ -265,6 +292,7 @@ def _create(ports: Ports, work: Work, caller: Caller, release: Release, trust: T
             "trust_id": trust.id,
             "road": trust.road.value,
             "follow_seconds": follow_days * 24 * 3600,
+            "prepare": trust.road is Road.ANSWER and inventories.newest(work, trust.id) is not None,
         },
         created_by=caller.name,
     )

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from waybill.app import access, documents, identity, ids, incoming_lanes, recalls, receipts, tasks
+from waybill.app import access, documents, identity, ids, incoming_lanes, inventories, recalls, receipts, tasks
 from waybill.app.pages import page_of
 from waybill.app.peer_requests import usable_trust
 from waybill.app.refusals import note_refusal
@@ -134,7 +134,7 @@ def mark_waiting(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
 
 
 def mark_ready(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
-    """Every package is here: state ``ready``, the receive task ended, the ``import`` task queued (``import_task_id``), receipt ``ready`` out.
+    """Every package is here: state ``ready``, the receive task ended, the ``import`` task queued (``import_task_id``), receipt and inventory out.
 
     The caller may start ``ImportRelease`` as ``import:{inbox_id}`` (by ``tasks.start`` or as a child); ``tasks.start_queued`` and
     ``importing.decide`` start it too when nobody did. Calling again returns the row as it is.
@@ -240,6 +240,7 @@ def _store(
         inbox, task = _rows(ports, work, verified, delivery, release, road)
         facts = receipts.ReceiptFacts(event="received", release_sha256=inbox.release_sha256, bundle_sha256=inbox.bundle_sha256)
         receipts.emit(ports, work, trust=trust, facts=facts)
+        inventories.send_if_changed(ports, work, trust)  # what the sender plans with is fresh when it sends the packages
         if doc.recalls:
             recalls.apply_recalls(ports, work, trust=trust, release_sha256s=doc.recalls, reason="withdrawn by its sender")
         work.audit(
@@ -345,4 +346,5 @@ def _make_ready(ports: Ports, work: Work, inbox: InboxBundle) -> InboxBundle:
         variables_missing=missing_names(work, inbox=inbox, delivery=verified.delivery, release=verified.release),
     )
     receipts.emit(ports, work, trust=trust, facts=facts)
+    inventories.send_if_changed(ports, work, trust)
     return ready

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from waybill.app import audit, freezing, identity, secrets, snapshots
+from waybill.app import audit, freezing, identity, inventories, secrets, snapshots
 from waybill.app.lanes import NextPlace
 from waybill.app.revocations import current_peer
 from waybill.domain.bundles import Need
@@ -120,6 +120,7 @@ def make_delivery(ports: Ports, work: Work, crossing: Crossing, place: NextPlace
     own = identity.document_of(work.of(SpaceKeys).get(work.space_id))
     life = CARRIER_LIFE if crossing.trust.road is Road.CARRIER else CONNECTED_LIFE
     seen = audit.checkpoint(work)
+    known = inventories.newest(work, crossing.trust.id)
     environments = {row.id: row for row in work.of(Environment).where()}
     created_at = crossing.now.replace(microsecond=0)
     bare = DeliveryDoc(
@@ -139,6 +140,7 @@ def make_delivery(ports: Ports, work: Work, crossing: Crossing, place: NextPlace
         history=_history(work, crossing, own.name, environments),
         custody=_custody(incoming, crossing.release),
         identities=_identities(work, crossing, incoming),
+        inventory_basis=None if known is None else known.basis,
         audit_checkpoint=AuditCheckpoint(origin=seen.origin, size=seen.size, root=seen.root),
     )
     public = keys.encryption_public_key(next(der for der in theirs.doc.encryption if keys.spki_sha256(der) == recipient.spki_sha256))

@@ -119,17 +119,18 @@ def set_state(
         if changed == task:
             return task
         if changed.details != task.details:
-            _tell(ports, work, task_id, "wait" if changed.state is TaskState.WAITING else "info", changed.details)
+            tell(ports, work, task_id, "wait" if changed.state is TaskState.WAITING else "info", changed.details)
         return work.of(Task).replace(changed)
 
 
 def log(ports: Ports, *, space_id: str, task_id: str, level: str, message: str) -> int:
     """One line appended to the task's log; returns its number. Never pass a secret: step output goes through ``runs.append_log``."""
     with ports.ledger.write(space_id) as work:
-        return _tell(ports, work, task_id, level, message)
+        return tell(ports, work, task_id, level, message)
 
 
-def _tell(ports: Ports, work: Work, task_id: str, level: str, message: str) -> int:
+def tell(ports: Ports, work: Work, task_id: str, level: str, message: str) -> int:
+    """As ``log``, in the caller's transaction."""
     now = ports.clock.now()
     return work.append_log(task_id, [LogLine(task_id=task_id, seq=0, level=level, message=message, occurred_at=now, observed_at=now)])
 
@@ -155,7 +156,7 @@ def finish(
         if task.state in FINISHED_TASKS:
             return task
         if message:
-            _tell(ports, work, task_id, _END_LEVELS[state], message if code is None else f"{message} [{code}]")
+            tell(ports, work, task_id, _END_LEVELS[state], message if code is None else f"{message} [{code}]")
         return work.of(Task).replace(_ended(ports, task, state, code, message, result, rows))
 
 

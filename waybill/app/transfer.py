@@ -16,10 +16,10 @@ from waybill.app import blobs, ids
 from waybill.app.parts import move_parts
 from waybill.domain.packages import Upload
 from waybill.errors import ConflictError, NotFoundError, PolicyError, WaybillError
-from waybill.formats.layout import PartRange, blob_key, part_ranges, part_size_bytes
-from waybill.ports import PartGrant, Ports
+from waybill.formats.layout import PartRange, blob_key, delta_key, part_ranges, part_size_bytes
+from waybill.ports import PartGrant, Ports, StoredFile
 
-DOWNLOAD_PURPOSE = "peer_download"
+DOWNLOAD_PURPOSE, DELTA_PURPOSE = "peer_download", "peer_delta_download"
 CONCURRENCY = 4
 _CREATED_BY = "system"
 _PIECE_BYTES = 1024 * 1024
@@ -99,21 +99,49 @@ def download_blob(
     listener = _Listener(on_bytes=on_bytes, is_cancelled=is_cancelled, concurrency=concurrency)
     hashing = _adopt(ports, listener, sha256=sha256, size_bytes=size_bytes)
     if hashing is not None:
-        _close_uploads(ports, space_id=space_id, sha256=sha256)
+        close_downloads(ports, space_id=space_id, sha256=sha256)
         return Moved(size_bytes=size_bytes, bytes_moved=0, bytes_resumed=size_bytes, moving=timedelta(0), hashing=hashing)
     started = ports.clock.now()
-    upload, missing = _resume_upload(ports, space_id=space_id, sha256=sha256, size_bytes=size_bytes, trust_id=trust_id)
+    file = StoredFile(sha256=sha256, size_bytes=size_bytes)
+    upload, missing = _resume_upload(ports, space_id=space_id, file=file, trust_id=trust_id, purpose=DOWNLOAD_PURPOSE)
     try:
         _fetch_parts(ports, listener, upload=upload, missing=missing, url=url, ca_pem=ca_pem, renew_url=renew_url)
         _complete(ports, upload)
         moving = ports.clock.now() - started
         hashing = _verify(ports, listener, sha256=sha256, size_bytes=size_bytes)
     except ConflictError:  # these parts are wrong: never resume from them
-        _close_uploads(ports, space_id=space_id, sha256=sha256)
+        close_downloads(ports, space_id=space_id, sha256=sha256)
         raise
-    _close_uploads(ports, space_id=space_id, sha256=sha256)
+    close_downloads(ports, space_id=space_id, sha256=sha256)
     moved = sum(part.size_bytes for part in missing)
     return Moved(size_bytes=size_bytes, bytes_moved=moved, bytes_resumed=size_bytes - moved, moving=moving, hashing=hashing)
+
+
+def download_delta(
+    ports: Ports,
+    *,
+    space_id: str,
+    url: str,
+    ca_pem: str,
+    delta: StoredFile,
+    on_bytes: Callable[[int], None],
+    is_cancelled: Callable[[], bool],
+    renew_url: Callable[[], str],
+    trust_id: str,
+) -> None:
+    """As ``download_blob`` for a delta, which ends at ``layout.delta_key``: not hashed yet, and no blob of anything."""
+    if ports.objects.exists(delta_key(delta.sha256)) == delta.size_bytes:
+        return
+    ports.objects.delete(delta_key(delta.sha256))
+    listener = _Listener(on_bytes=on_bytes, is_cancelled=is_cancelled, concurrency=CONCURRENCY)
+    upload, missing = _resume_upload(ports, space_id=space_id, file=delta, trust_id=trust_id, purpose=DELTA_PURPOSE)
+    try:
+        _fetch_parts(ports, listener, upload=upload, missing=missing, url=url, ca_pem=ca_pem, renew_url=renew_url)
+        _complete(ports, upload)
+    except ConflictError:
+        close_downloads(ports, space_id=space_id, sha256=delta.sha256, purpose=DELTA_PURPOSE)
+        raise
+    close_downloads(ports, space_id=space_id, sha256=delta.sha256, purpose=DELTA_PURPOSE)
 
 
 def upload_blob(
@@ -181,28 +209,28 @@ def _verify(ports: Ports, listener: _Listener, *, sha256: str, size_bytes: int) 
 
 
 def _resume_upload(
-    ports: Ports, *, space_id: str, sha256: str, size_bytes: int, trust_id: str | None
+    ports: Ports, *, space_id: str, file: StoredFile, trust_id: str | None, purpose: str
 ) -> tuple[Upload, tuple[PartRange, ...]]:
-    """The open upload of this blob and its missing parts, as the store lists them; a new one when there is none or the store lost it."""
+    """The open upload of this file and its missing parts, as the store lists them; a new one when there is none or the store lost it."""
     with ports.ledger.read(space_id) as work:
-        upload = work.of(Upload).first(sha256=sha256, purpose=DOWNLOAD_PURPOSE, completed_at=None)
-    key = blob_key(sha256)
-    if upload is not None and upload.size_bytes == size_bytes:
+        upload = work.of(Upload).first(sha256=file.sha256, purpose=purpose, completed_at=None)
+    key = _key_of(purpose, file.sha256)
+    if upload is not None and upload.size_bytes == file.size_bytes:
         try:
             confirmed = ports.objects.confirmed_parts(key, upload.multipart_id)
         except NotFoundError:
             pass
         else:
-            ranges = part_ranges(size_bytes, part_size=upload.part_size_bytes)
+            ranges = part_ranges(file.size_bytes, part_size=upload.part_size_bytes)
             return upload, tuple(part for part in ranges if confirmed.get(part.number) != part.size_bytes)
-    _close_uploads(ports, space_id=space_id, sha256=sha256)
+    close_downloads(ports, space_id=space_id, sha256=file.sha256, purpose=purpose)
     upload = Upload(
         id=ids.fresh(ports, "upl"),
         space_id=space_id,
-        sha256=sha256,
-        size_bytes=size_bytes,
-        part_size_bytes=part_size_bytes(size_bytes, smallest=ports.site.part_size_bytes),
-        purpose=DOWNLOAD_PURPOSE,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        part_size_bytes=part_size_bytes(file.size_bytes, smallest=ports.site.part_size_bytes),
+        purpose=purpose,
         multipart_id=ports.objects.begin_multipart(key),
         created_at=ports.clock.now(),
         created_by=_CREATED_BY,
@@ -210,7 +238,11 @@ def _resume_upload(
     )
     with ports.ledger.write(space_id) as work:
         upload = work.of(Upload).add(upload)
-    return upload, part_ranges(size_bytes, part_size=upload.part_size_bytes)
+    return upload, part_ranges(file.size_bytes, part_size=upload.part_size_bytes)
+
+
+def _key_of(purpose: str, sha256: str) -> str:
+    return delta_key(sha256) if purpose == DELTA_PURPOSE else blob_key(sha256)
 
 
 def _fetch_parts(
@@ -231,7 +263,7 @@ def _fetch_parts(
         is_last = part.offset + part.size_bytes == upload.size_bytes
         data = _read_part(ports, source[0], ca_pem=ca_pem, part=part, is_last=is_last, tell=tell)
         try:
-            ports.objects.put_part(blob_key(upload.sha256), upload.multipart_id, part.number, data)
+            ports.objects.put_part(_key_of(upload.purpose, upload.sha256), upload.multipart_id, part.number, data)
         except NotFoundError as error:
             raise blobs.interrupted("The upload vanished from this site's store") from error
         fetched.add(part.number)
@@ -278,16 +310,18 @@ def _read_part(ports: Ports, url: str, *, ca_pem: str, part: PartRange, is_last:
 
 def _complete(ports: Ports, upload: Upload) -> None:
     try:
-        ports.objects.complete_multipart(blob_key(upload.sha256), upload.multipart_id)
+        ports.objects.complete_multipart(_key_of(upload.purpose, upload.sha256), upload.multipart_id)
     except NotFoundError as error:
         raise blobs.interrupted("The upload vanished from this site's store") from error
 
 
-def _close_uploads(ports: Ports, *, space_id: str, sha256: str) -> None:
-    """No download of this blob is open any more, here or in the store."""
+def close_downloads(ports: Ports, *, space_id: str, sha256: str, purpose: str = DOWNLOAD_PURPOSE, trust_id: str | None = None) -> None:
+    """No download of this file (over the trust, if one is named) is open any more, here or in the store."""
     with ports.ledger.write(space_id) as work:
-        for upload in work.of(Upload).where(sha256=sha256, purpose=DOWNLOAD_PURPOSE, completed_at=None):
-            ports.objects.abort_multipart(blob_key(sha256), upload.multipart_id)
+        for upload in work.of(Upload).where(sha256=sha256, purpose=purpose, completed_at=None):
+            if trust_id is not None and upload.trust_id not in {None, trust_id}:
+                continue
+            ports.objects.abort_multipart(_key_of(purpose, sha256), upload.multipart_id)
             work.of(Upload).replace(replace(upload, completed_at=ports.clock.now()))
 
 

@@ -57,8 +57,9 @@ class StepPackage:
 class Upload:
     """An upload under way into this site's store, granted for exactly these bytes.
 
-    ``purpose``: ``package`` | ``step_package`` | ``carrier`` | ``peer`` | ``peer_download``. ``multipart_id`` names the store's own upload.
-    The key is that of the digest; a blob exists only after completion was re-read and hashed.
+    ``purpose``: ``package`` | ``step_package`` | ``carrier`` | ``peer`` | ``peer_download``, or ``peer_delta`` | ``peer_delta_download``.
+    ``multipart_id`` names the store's own upload.
+    The key is that of the digest; a blob exists only after completion was re-read and hashed. A delta becomes no blob.
     ``package_id``, ``package_version``, ``filename`` and ``media_type`` say what the bytes become when they are right.
     """
 

@@ -28,7 +28,7 @@ class PromoteCarried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteInput:
-    """``PromoteRelease``, id ``promote:{promotion_id}``."""
+    """``PromoteRelease``, id ``promote:{promotion_id}``. ``prepare``: deltas are made before the bundle is sealed, for a target that fetches."""
 
     space_id: str
     task_id: str
@@ -38,13 +38,14 @@ class PromoteInput:
     follow_seconds: float = 90 * 24 * 3600.0
     recheck_seconds: float = 300.0
     carried: PromoteCarried | None = None
+    prepare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateInput:
     """``ReplicatePackage``, id ``replicate:{space}:{direction}:{trust}:{sha256[:12]}``: one blob over one trust.
 
-    ``direction``: ``upload`` (we call and send) or ``download`` (we call and fetch).
+    ``direction``: ``upload`` (we call and send), ``download`` (we call and fetch) or ``rebuild`` (a delta of it lies here).
     """
 
     space_id: str
@@ -60,12 +61,16 @@ class ReplicateInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateResult:
-    """``how``: ``nothing`` (the other side has it) | ``whole``. Bytes are of content, not of protocol."""
+    """``how``: ``nothing`` (it is there) | ``delta`` | ``whole`` | ``refused`` (a delta that did not serve). Bytes are of content, not of protocol.
+
+    ``words`` say it in one sentence.
+    """
 
     sha256: str
     how: str
     bytes_sent: int
     bytes_saved: int
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

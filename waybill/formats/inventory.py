@@ -13,7 +13,7 @@ from waybill.formats.fields import SCHEMA_MINOR, Fields, check_unique, open_docu
 
 PAYLOAD_TYPE: Final = "application/vnd.waybill.inventory.v1+json"
 MAX_PACKAGES: Final = 20_000
-MAX_ENCODERS: Final = 100
+MAX_ENCODERS: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class InventoryPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryEncoder:
-    """A program that the target can run to rebuild archives, by the digest of its bytes."""
+    """What the target can run to rebuild archives. ``sha256``: over its name, a zero byte, and its identity digest of delta-v1."""
 
     name: str
     sha256: str

@@ -47,6 +47,15 @@ def blob_key(sha256: str) -> str:
     return f"blobs/sha256/{check_sha256(sha256)[:2]}/{sha256}"
 
 
+def delta_key(sha256: str) -> str:
+    """The key of a delta: ``deltas/sha256/ab/ab…``. Apart from the blobs: what lies here can be made again, and stands for no package.
+
+    Raises:
+        FormatError: package.digest_unsupported.
+    """
+    return f"deltas/sha256/{check_sha256(sha256)[:2]}/{sha256}"
+
+
 def upload_key(upload_id: str) -> str:
     """The key of what one upload brings, while it is not proven: ``uploads/<id>``.
 

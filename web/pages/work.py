@@ -82,7 +82,7 @@ def decide_step(here: InView, deployment: str, run: str, verdict: Annotated[str,
 def promotion(request: Request, here: InView, promotion: str) -> Response:
     """One crossing and the receipts that it rests on."""
     row = promote.get_promotion(here.ports, here.caller, space_id=here.space_id, promotion_id=promotion)
-    shown = queries.promotion_rows(here, [row])[0]
+    shown = queries.promotion(here, row)
     found = receipts.list_receipts(here.ports, here.caller, space_id=here.space_id, limit=100, promotion_id=row.id)
     title = f"{shown.project_name} {shown.release_version} to {shown.trust_name}"
     return render(request, "promotion.html", title=title, row=shown, receipts=found.items, **frame(here, "tasks"))

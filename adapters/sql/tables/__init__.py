@@ -16,6 +16,7 @@ from adapters.sql.tables.people import AUDIT_ENTRIES, AUDIT_HEADS
 from adapters.sql.tables.running import LOG_LINES
 from waybill.domain.access import Account, ApiKey, IdempotentAnswer, Session
 from waybill.domain.bundles import Answer, InboxBundle
+from waybill.domain.deltas import ArrivedDelta, EncodersHere, MadeDelta
 from waybill.domain.deployments import Deployment, StepRun
 from waybill.domain.lifecycles import Lifecycle
 from waybill.domain.packages import Blob, Package, StepPackage, Upload
@@ -46,6 +47,8 @@ TABLES: Final = MappingProxyType[type, Table](
         Process: sources.PROCESSES,
         Variable: sources.VARIABLES,
         Blob: sources.BLOBS,
+        EncodersHere: sources.ENCODERS_HERE,
+        MadeDelta: sources.MADE_DELTAS,
         Package: sources.PACKAGES,
         StepPackage: sources.STEP_PACKAGES,
         Upload: sources.UPLOADS,
@@ -58,6 +61,7 @@ TABLES: Final = MappingProxyType[type, Table](
         PeerNonce: crossings.PEER_NONCES,
         Promotion: crossings.PROMOTIONS,
         InboxBundle: crossings.INBOX_BUNDLES,
+        ArrivedDelta: crossings.ARRIVED_DELTAS,
         Answer: crossings.ANSWERS,
         ReceiptRow: crossings.RECEIPTS,
         RemoteCell: crossings.REMOTE_CELLS,

@@ -165,6 +165,23 @@ INBOX_BUNDLES: Final = Table(
     index("inbox_bundles_release_sha256", "release_sha256"),
 )
 
+ARRIVED_DELTAS: Final = Table(
+    "arrived_deltas",
+    METADATA,
+    *space_key(),
+    reference("trust_id"),
+    words("target_sha256"),
+    words("base_sha256"),
+    words("sha256"),
+    number("size_bytes"),
+    words("state"),
+    moment("created_at"),
+    words("code", null=True),
+    revision(),
+    belongs_to("trusts", "trust_id"),
+    index("arrived_deltas_state", "trust_id", "state"),
+)
+
 ANSWERS: Final = Table(
     "answers",
     METADATA,

@@ -88,6 +88,27 @@ BLOBS: Final = Table(
     revision(),
 )
 
+ENCODERS_HERE: Final = Table(
+    "encoders_here",
+    METADATA,
+    site_key(),
+    document("encoders"),
+    moment("noted_at"),
+    revision(),
+)
+
+MADE_DELTAS: Final = Table(
+    "made_deltas",
+    METADATA,
+    site_key(),
+    words("base_sha256"),
+    words("new_sha256"),
+    words("sha256", null=True),
+    number("size_bytes"),
+    moment("made_at"),
+    revision(),
+)
+
 PACKAGES: Final = Table(
     "packages",
     METADATA,

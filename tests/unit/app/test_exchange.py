@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -260,7 +261,7 @@ def test_an_upload_without_all_its_parts_is_not_complete() -> None:
     exchange.run_round(world.source.ports, space_id=world.source.space_id, trust_id=world.to_target.id)
     sealed = promote.seal(world.source.ports, space_id=world.source.space_id, promotion_id=promotion.id)
     need = sealed.blobs[0]
-    wanted = {"space_id": world.source.space_id, "trust_id": world.to_target.id, "bundle_sha256": sealed.bundle_sha256}
+    wanted: dict[str, Any] = {"space_id": world.source.space_id, "trust_id": world.to_target.id, "bundle_sha256": sealed.bundle_sha256}
     offer = exchange.ask_upload(world.source.ports, sha256=need.sha256, **wanted)
     assert offer.upload_id is not None
     with pytest.raises(ConflictError) as caught:

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from tests.simulators.spaces import ACCEPT, SEND, Home, action, make_home, make_pair
-from waybill.app import admin, documents, identity, projects, promote, releases, sealing, trusts, variables
+from waybill.app import admin, documents, identity, projects, promote, releases, sealing, tasks, trusts, variables
 from waybill.app.access import SYSTEM
+from waybill.app.moved_bytes import Cost
 from waybill.domain.deployments import Deployment, DeploymentState
 from waybill.domain.packages import Blob
 from waybill.domain.projects import Project
@@ -366,9 +367,10 @@ def test_bytes_are_counted_once_per_package_and_states_go_forward(scene: Scene) 
     promotion, _ = scene.start()
     for _ in range(2):
         for sha256, how, sent, saved in (("a" * 64, "whole", 100, 0), ("b" * 64, "nothing", 0, 50)):
-            found = promote.note_sent(
-                ports, space_id=space, promotion_id=promotion.id, sha256=sha256, how=how, bytes_sent=sent, bytes_saved=saved
-            )
+            cost = Cost(sha256=sha256, name="App 1.0.0", how=how, bytes_sent=sent, bytes_saved=saved, words=f"{how}: as it is")
+            found = promote.note_sent(ports, space_id=space, promotion_id=promotion.id, cost=cost)
+    log = tasks.read_log(ports, SYSTEM, space_id=space, task=promotion.task_id)
+    assert [line.message for line in log] == ["App 1.0.0: whole: as it is", "App 1.0.0: nothing: as it is"]
     assert (found.bytes_sent, found.bytes_saved) == (100, 50)
     moved = promote.set_state(ports, space_id=space, promotion_id=promotion.id, state=PromotionState.IMPORTED)
     assert promote.set_state(ports, space_id=space, promotion_id=promotion.id, state=PromotionState.IN_TRANSIT) == moved

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from tests.simulators.deltas_memory import MemoryDeltas
 from tests.simulators.ledger_memory import MemoryLedger
 from waybill.domain.ids import JsonValue
 from waybill.errors import UnavailableError
@@ -85,6 +86,7 @@ def make_ports(*, objects: ObjectStore, peer: Peer, part_size_bytes: int = 8 * 1
     return Ports(
         ledger=MemoryLedger(),
         objects=objects,
+        deltas=MemoryDeltas(objects=objects),
         keys=absent,
         engine=absent,
         peer=peer,
