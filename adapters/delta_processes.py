@@ -29,7 +29,7 @@ from waybill.delta.numbers import malformed
 NATIVE_VERSION: Final = b"waybill-native 1"
 CORRECTED_MOST: Final = 1 << 28
 """Plain bytes of the longest stream for which corrections are sought: the helper holds it in memory."""
-_BUILT_NATIVE: Final = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "waybill-native"
+_BUILT_NATIVE: Final = Path(__file__).resolve().parent.parent / ".tools" / "waybill-native"
 _GZIP_HEAD: Final = bytes.fromhex("1f8b0800")
 _GZIP_HEAD_BYTES: Final = 10
 _GZIP_TAIL_BYTES: Final = 8

@@ -2,10 +2,12 @@
 """The command line of each process of a site, and how to see that it is ready."""
 
 import json
+import os
 import shutil
 import ssl
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 from sites.layout import EmbeddedPorts, SiteLayout
@@ -37,9 +39,11 @@ def servers(layout: SiteLayout, ports: EmbeddedPorts, *, tools: Path | None) -> 
     return [_engine(layout, ports, tools), _objects(layout, ports, tools)]
 
 
-def services(layout: SiteLayout, ports: EmbeddedPorts) -> list[Program]:
-    """The API and the workers of one site; the machines come apart, as they are registered."""
-    return [_api(layout, ports), _worker(layout, "control"), _worker(layout, "transfer")]
+def services(layout: SiteLayout, ports: EmbeddedPorts, *, tools: Path | None) -> list[Program]:
+    """The API and the workers of one site; the machines come apart, as they are registered. Transfers seek ``waybill-native`` in ``tools`` too."""
+    path = os.environ.get("PATH", os.defpath)
+    seeking = {} if tools is None else {"PATH": f"{path}{os.pathsep}{tools.resolve()}"}
+    return [_api(layout, ports), _worker(layout, "control"), replace(_worker(layout, "transfer"), environment=seeking)]
 
 
 def machine(layout: SiteLayout, directory: Path) -> Program:

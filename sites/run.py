@@ -30,7 +30,7 @@ class RunningSite:
         try:
             self.supervisor.start(servers(self.layout, self.ports, tools=self._tools))
             prepare(self.layout.settings)
-            self.supervisor.start(services(self.layout, self.ports))
+            self.supervisor.start(services(self.layout, self.ports, tools=self._tools))
             self._start_machines()
         except BaseException:
             self.supervisor.stop()

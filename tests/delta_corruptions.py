@@ -10,12 +10,14 @@ import resource
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar, cast
+
+import numpy as np
 
 from tests.delta_subjects import ENCODERS, Subject
 from waybill.delta import reader
@@ -24,8 +26,10 @@ from waybill.delta.encoders import EncoderId
 from waybill.delta.io import BytesReader, MemorySpool
 from waybill.delta.limits import Limits
 from waybill.delta.model import CODECS, PATCH, Block, Opened, Range, Recipe
-from waybill.delta.numbers import Cursor, array_of_column, put, put_columns, take_columns
+from waybill.delta.numbers import CHECKSUM, Cursor, checksum, put, put_columns, signed_column
 from waybill.delta.numbers import column as coded_column
+from waybill.delta.predict.control import put_records, take_records
+from waybill.delta.records import COLUMNS, TOLD
 from waybill.delta.tools import Tools
 from waybill.delta.writer import encode_head, encode_recipe
 from waybill.errors import WaybillError
@@ -64,6 +68,7 @@ KINDS: Final = (
     "head",
 )
 """The recipe has most rules, so it is spoilt most often."""
+_INSIDE: Final = frozenset(("recipe", "shape", "patch", "head"))
 
 
 def corrupted(number: int, among: Sequence[Subject]) -> tuple[Subject, str, bytes]:
@@ -88,7 +93,20 @@ def spoilt(seed: int, delta: bytes, other: bytes) -> bytes | None:
         return None
 
 
+def _checked(data: bytes) -> bytes:
+    return data + checksum([data])
+
+
 def _spoilt(chance: random.Random, kind: str, delta: bytes, other: bytes) -> bytes | None:
+    """A quarter of the blind corruptions is left with a wrong checksum; the others reach what lies behind it."""
+    if kind in _INSIDE:
+        return _spoilt_inside(chance, kind, delta)
+    if chance.random() < 0.25:
+        return _spoilt_blindly(chance, kind, delta, other)
+    return _checked(_spoilt_blindly(chance, kind, delta[:-CHECKSUM] or b"\0", other))
+
+
+def _spoilt_blindly(chance: random.Random, kind: str, delta: bytes, other: bytes) -> bytes:
     out = bytearray(delta)
     start, end = sorted(chance.randrange(len(out) + 1) for _ in range(2))
     match kind:
@@ -108,11 +126,9 @@ def _spoilt(chance: random.Random, kind: str, delta: bytes, other: bytes) -> byt
         case "swap":
             middle = chance.randrange(start, end + 1)
             out[start:end] = out[middle:end] + out[start:middle]
-        case "splice":
+        case _:
             at = chance.randrange(len(other) + 1)
             out[start:end] = other[at : at + chance.choice((4, 64, end - start))]
-        case _:
-            return _spoilt_inside(chance, kind, delta)
     return bytes(out)
 
 
@@ -133,7 +149,7 @@ def _spoilt_inside(chance: random.Random, kind: str, delta: bytes) -> bytes | No
             recipe, payloads = _other_record(chance, recipe, payloads)
         coded = encode_recipe(recipe)
         size = _other(chance, len(coded)) if kind == "head" and chance.random() < 0.2 else len(coded)
-        return encode_head(head, size) + coded + b"".join(payloads)
+        return _checked(encode_head(head, size) + coded + b"".join(payloads))
     except (ValueError, OverflowError, IndexError, KeyError, struct.error, WaybillError):
         return None
 
@@ -233,17 +249,24 @@ def _other_record(chance: random.Random, recipe: Recipe, payloads: list[bytes]) 
     """One number of one patch's records is another one, or what follows the records is spoilt."""
     place = chance.choice([number for number, block in enumerate(recipe.blocks) if block.kind == PATCH])
     cursor = Cursor(payloads[place])
-    count = cursor.number(1 << 32, "records")
-    columns: list[Iterable[int]] = [array_of_column(one, count).tolist() for one in take_columns(cursor, [count] * 3, 1 << 28, "records")]
+    cursor.number(TOLD, "way")
+    columns: list[list[int]] = take_records(cursor, 1 << 20, 1 << 40).T.tolist()
     rest = bytearray(cursor.take(cursor.left, "rest"))
     if rest and chance.random() < 0.5:
         rest[chance.randrange(len(rest))] ^= 1 << chance.randrange(8)
     else:
         which = chance.randrange(3)
-        columns[which] = _at_random(chance, list(columns[which]), lambda one: _other(chance, one))
+        columns[which] = list(_at_random(chance, columns[which], lambda one: _other(chance, one)))
     out = bytearray()
-    put(out, _other(chance, count) if chance.random() < 0.1 else count)
-    put_columns(out, [coded_column(one) for one in columns])
+    records = np.array(columns, np.int64).T
+    if chance.random() < 0.5:
+        put(out, TOLD)
+        put_records(out, records)
+    else:
+        put(out, COLUMNS)
+        put(out, _other(chance, len(records)) if chance.random() < 0.1 else len(records))
+        seeks = np.diff(records[:, 2], prepend=0) - np.append(np.zeros(1, np.int64), records[:-1, 0])
+        put_columns(out, [coded_column(records[:, 0].tolist()), coded_column(records[:, 1].tolist()), signed_column(seeks.tolist())])
     made = bytes(out + rest)
     blocks = tuple(replace(one, payload=len(made)) if number == place else one for number, one in enumerate(recipe.blocks))
     return replace(recipe, blocks=blocks), [made if number == place else one for number, one in enumerate(payloads)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Set-up on a bare machine: what is missing is named first, then each part is made once, with progress.
 
-Usage: python3 tools/setup.py PART [PART ...], where PART is ``python``, ``steps``, ``servers`` or ``wheel``.
+Usage: python3 tools/setup.py PART [PART ...], where PART is ``python``, ``steps``, ``servers``, ``native`` or ``wheel``.
 Standard library only: it runs before anything is installed.
 A part that is up to date takes no time; a stamp beside its result holds the digest of its sources.
 It writes only inside the clone: .venv, .tools, steps, dist, var/setup.
@@ -52,7 +52,7 @@ def main(parts: list[str]) -> int:
         for sentence in missing:
             print(f"  - {sentence}", file=sys.stderr)
         return 1
-    makers = {"python": _python, "steps": _steps, "servers": _servers, "wheel": _wheel}
+    makers = {"python": _python, "steps": _steps, "servers": _servers, "native": _native, "wheel": _wheel}
     started = time.monotonic()
     for number, part in enumerate(parts, 1):
         if not _run_part(f"[{number}/{len(parts)}]", part, makers[part]):
@@ -141,6 +141,20 @@ def _servers() -> bool | None:
     environment = {**os.environ, "GOBIN": str(TOOLS), "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"}
     print("      building the Temporal and S3 servers once: about four minutes on two cores", flush=True)
     return _step("servers", ["go", "install", "-trimpath", "-ldflags=-s -w", "tool"], cwd=ROOT / "tools", environment=environment)
+
+
+def _native() -> bool | None:
+    """The delta engine's helper. It makes deltas of programs smaller, and nothing needs it: without Go it is left out."""
+    sources, stamp, made = _sources(ROOT / "tools" / "native"), LOGS / "native.stamp", TOOLS / "waybill-native"
+    if _fresh(stamp, sources) and made.exists():
+        return None
+    if lacking := _lacking("go"):
+        print(f"      native helper left out, deltas of programs will be larger: {lacking.rpartition(': ')[2]}", flush=True)
+        return None
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+    TOOLS.mkdir(exist_ok=True)
+    build = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(made), "."]
+    return _step("native helper", build, cwd=ROOT / "tools" / "native", environment=environment) and _stamp(stamp, sources)
 
 
 def _wheel() -> bool | None:

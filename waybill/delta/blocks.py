@@ -66,15 +66,9 @@ def patch(old: bytes, new: bytes, aligner: Aligner, tier: Tier) -> Patch | None:
     if not old or not new:
         return None
     foretold = next((one for one in predict.PREDICTORS if one.applies(old, new)), None)
-    if tier == "online":
-        found = aligner.align(old, new, "fast")
-        return None if _hopeless(found, len(new)) else _coded(old, new, found, None, fast=True)
-    plain = aligner.align(old, new, "best")
-    ways = [_coded(old, new, plain, None, fast=False)]
-    if foretold is not None:
-        blank = aligner.align(foretold.mask(old), foretold.mask(new), "best")
-        ways += [_coded(old, new, found, foretold, fast=False) for found in (plain, blank)]
-    return min(ways, key=lambda one: len(one.payload) + len(one.extra) // 2)
+    mode: Literal["fast", "best"] = "fast" if tier == "online" else "best"
+    found = aligner.align(old, new, mode) if foretold is None else foretold.align(old, new, aligner, mode)
+    return None if _hopeless(found, len(new)) else _coded(old, new, found, foretold, fast=tier == "online")
 
 
 def _hopeless(found: Array, size: int) -> bool:

@@ -3,7 +3,7 @@
 
 The bytes come from a stranger: whatever is wrong with them ends in a ``CodecError``, and no more than the limit is ever made.
 A codec is named by what stands in the stream: ``deflate`` without a header around it, one ``xz`` stream, one ``zstd`` frame, one ``bzip2`` stream,
-one ``lzma`` stream with the thirteen bytes of its old header.
+one ``lzma`` stream with the thirteen bytes of its old header; and the transforms ``tar-header`` and ``zip-directory``.
 """
 
 import bz2
@@ -16,6 +16,7 @@ from zlib_ng import zlib_ng
 
 from waybill.delta.io import STRIDE, View
 from waybill.delta.limits import Limits
+from waybill.delta.transforms import MOST, TRANSFORMS, NotReversibleError, Transform
 
 if sys.version_info >= (3, 14):
     from compression import zstd as zstd
@@ -131,7 +132,29 @@ class Decoding:
         return made
 
 
-def decode_prefix(codec: str, view: View, limit: int, limits: Limits = _BOUNDS) -> Decoding:
+class Transforming:
+    """The same for a range that a transform opens: it always fills the view, and its plain bytes are as many."""
+
+    def __init__(self, transform: Transform, view: View, limit: int) -> None:
+        self.used = view.length
+        self.made = 0
+        self._transform = transform
+        self._view = view
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of it at once; raises CodecError when it is longer than allowed, or already looks opened."""
+        if self._view.length > min(self._limit, MOST):
+            raise CodecError("the range is longer than allowed")
+        try:
+            made = self._transform.open(self._view.read())
+        except NotReversibleError as error:
+            raise CodecError(str(error)) from error
+        self.made = len(made)
+        yield made
+
+
+def decode_prefix(codec: str, view: View, limit: int, limits: Limits = _BOUNDS) -> Decoding | Transforming:
     """The stream at the start of ``view``, which may end before the view does.
 
     Args:
@@ -139,7 +162,8 @@ def decode_prefix(codec: str, view: View, limit: int, limits: Limits = _BOUNDS) 
     Raises:
         CodecError: for an unknown codec at once; while iterating as in ``Decoding``.
     """
-    return Decoding(codec, view, limit, limits)
+    transform = TRANSFORMS.get(codec)
+    return Decoding(codec, view, limit, limits) if transform is None else Transforming(transform, view, limit)
 
 
 def decode(codec: str, view: View, limit: int, limits: Limits = _BOUNDS) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ from typing import Final, Protocol, runtime_checkable
 from waybill.delta.encoder_vectors import CORRECTED, ENGINE, FRAME, deflated_plainly, vector
 from waybill.delta.encoding.bzip2 import BZIP2_ENCODERS
 from waybill.delta.encoding.deflate import DEFLATE_ENCODERS
+from waybill.delta.encoding.transforms import TRANSFORM_ENCODERS
 from waybill.delta.encoding.xz import LZMA_ENCODERS, XZ_ENCODERS
 from waybill.delta.encoding.zstd import ZSTD_ENCODERS
 from waybill.delta.io import BytesReader, View, whole
@@ -38,7 +39,7 @@ class Encoder(Protocol):
 
     @property
     def codec(self) -> str:
-        """What decodes its streams: ``deflate | xz | zstd | bzip2 | lzma``."""
+        """What decodes its streams: ``deflate | xz | zstd | bzip2 | lzma``, or a transform."""
 
     def encode(self, plain: Iterable[bytes], corrections: bytes = b"") -> Iterator[bytes]:
         """The stream of ``plain``, while it is read. How ``plain`` is cut into chunks changes nothing.
@@ -134,7 +135,32 @@ class EncoderSet:
         return EncoderSet(one for one in self if one.name in digests and identity_of(one).digest == digests[one.name])
 
 
-PURE_ENCODERS: Final[tuple[Encoder, ...]] = (*DEFLATE_ENCODERS, *XZ_ENCODERS, *ZSTD_ENCODERS, *BZIP2_ENCODERS, *LZMA_ENCODERS)
+PURE_ENCODERS: Final[tuple[Encoder, ...]] = (
+    *DEFLATE_ENCODERS,
+    *XZ_ENCODERS,
+    *ZSTD_ENCODERS,
+    *BZIP2_ENCODERS,
+    *LZMA_ENCODERS,
+    *TRANSFORM_ENCODERS,
+)
+
+_MEMORY: Final = {
+    "xz": (3, 9, 17, 32, 48, 94, 94, 186, 370, 674),
+    "lzma": (3, 9, 17, 32, 48, 94, 94, 186, 370, 674),
+    "zstd": (4, 4, 8, 8, 8, 8, 8, 16, 16, 24, 24, 32, 48, 64, 64, 64, 64, 72, 88, 104, 200, 400, 740),
+}
+"""MiB by level, as ``xz(1)`` names them and as was measured for zstd with its workers; of any other encoder, with the program that runs it:"""
+_MEMORY_OF_OTHERS: Final = 64
+
+
+def memory_of(name: str) -> int:
+    """Bytes that the encoder ``name`` may need while it runs, its helper program included."""
+    family, _, rest = name.partition(":")
+    levels = _MEMORY.get(family, ())
+    digits = rest.partition(":")[0].rstrip("e")
+    level = int(digits) if digits.isdigit() else 0
+    return (levels[level] if level < len(levels) else max(levels, default=_MEMORY_OF_OTHERS)) << 20
+
 
 _LOCK: Final = threading.Lock()
 _KNOWN: Final[dict[tuple[Encoder, tuple[str, ...]], bytes]] = {}

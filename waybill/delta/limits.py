@@ -14,7 +14,7 @@ class Limits:
     """Opened bytes that are always allowed."""
     expanded_bytes: int = 1 << 38
     """Opened bytes of one file, in all."""
-    nodes: int = 4_000_000
+    nodes: int = 1_000_000
     """Pieces of one file; ranges, streams and sources of one delta."""
     depth: int = 8
     """Containers inside containers."""
@@ -26,6 +26,10 @@ class Limits:
     """The recipe of a delta, decoded."""
     window_log: int = 27
     """Largest zstd window that is accepted from a stranger."""
+    stream_depth: int = 4
+    """Streams inside streams of one delta."""
+    encoder_memory: int = 800 << 20
+    """What the encoders of streams inside each other may need together."""
     lzma_memory: int = 1 << 28
     """Largest memory of an xz decoder for a stranger's stream."""
 

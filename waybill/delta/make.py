@@ -15,13 +15,13 @@ from waybill.delta.blocks import Tier
 from waybill.delta.compose import Composer, Piece
 from waybill.delta.discover import Memory, discover
 from waybill.delta.draft import BlockDraft, Draft, StreamDraft
-from waybill.delta.encoders import EncoderId
+from waybill.delta.encoders import Encoder, EncoderId, memory_of
 from waybill.delta.expand import Node, expand
 from waybill.delta.io import BytesReader, ReaderAt, View, whole
 from waybill.delta.match import Index, Leaf, file_host, fingerprint, index_of
 from waybill.delta.model import POOL, Head
 from waybill.delta.tools import Tools
-from waybill.delta.writer import encode_head, encode_recipe
+from waybill.delta.writer import encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class _Content:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._memory = Memory()
+        self._around: list[int] = []
+        """Bytes of memory of the encoders of the streams around the current piece."""
         self.pieces: list[Piece] = []
         self.streams: list[StreamDraft] = []
         self.kept = 0
@@ -62,18 +64,28 @@ class _Content:
             self.pieces.append(Piece(node.name if node.kind != "raw" else "", node.where))
 
     def _stream(self, node: Node, plain: View) -> None:
-        made = discover(plain, node.where, node.codec, node.maker, self._tools.encoders.of_codec(node.codec), self._memory)
+        made = discover(plain, node.where, node.codec, node.maker, self._affordable(node.codec), self._memory)
         if made is None:
             self.kept += 1
             self.pieces.append(Piece(node.name, node.where))
             return
         first, slot = len(self.pieces), len(self.streams)
         self.streams.append(StreamDraft(first, 0, made.encoder, made.corrections))
+        self._around.append(memory_of(made.encoder.name))
         for child in node.children:
             self.add(child)
+        self._around.pop()
         if len(self.pieces) == first:
             self.pieces.append(Piece(node.name, plain))
         self.streams[slot] = StreamDraft(first, len(self.pieces) - first, made.encoder, made.corrections)
+
+    def _affordable(self, codec: str) -> list[Encoder]:
+        """The encoders that a receiver can run beside those of the streams around."""
+        limits = self._tools.limits
+        if len(self._around) == limits.stream_depth:
+            return []
+        left = limits.encoder_memory - sum(self._around)
+        return [one for one in self._tools.encoders.of_codec(codec) if memory_of(one.name) <= left]
 
 
 def make(base: ReaderAt, new: ReaderAt, out: Sink, *, tools: Tools, tier: Tier = "online") -> Summary:
@@ -135,12 +147,9 @@ class _Maker:
         composer.finish()
         _add_corrections(draft)
         recipe, _ = draft.recipe()
-        coded = encode_recipe(recipe)
         data = self._tools.spool()
-        data.append(encode_head(self._head, len(coded)) + coded)
-        for block in draft.blocks:
-            for part in block.payload.chunks():
-                data.append(part)
+        for part in encode(self._head, recipe, (block.payload.chunks() for block in draft.blocks)):
+            data.append(part)
         self._prove(data, content)
         summary = Summary(
             size=data.size,

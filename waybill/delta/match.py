@@ -52,7 +52,9 @@ def index_of(root: Node) -> "Index":
 
 def _leaves(node: Node, host: Host) -> Iterator[Leaf]:
     at = node.where.offset - host.view.offset
-    if node.plain is not None:
+    if node.codec == "tar-header":
+        yield Leaf("", node.where, host, at)  # as it stands: opened, each of thousands would be a source
+    elif node.plain is not None:
         yield Leaf(node.name, node.where, host, at, coded=True)
         inner = Host(host, at, node.where.length, node.codec, node.plain)
         if not node.children:

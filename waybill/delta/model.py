@@ -13,7 +13,7 @@ from typing import Final
 from waybill.delta.encoders import EncoderId
 
 MAGIC: Final = b"WBD1"
-CODECS: Final = ("deflate", "xz", "zstd", "bzip2", "lzma", "tar", "zip-directory")
+CODECS: Final = ("deflate", "xz", "zstd", "bzip2", "lzma", "tar-header", "zip-directory")
 """Codec by its number in the format. A number is never used again for another codec."""
 POOL: Final = 0
 PATCH: Final = 1

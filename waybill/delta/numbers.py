@@ -5,6 +5,7 @@ A varint is LEB128, least significant group first, at most ten bytes, and in its
 Byte-level description: docs/formats/delta-v1.md.
 """
 
+import hashlib
 import itertools
 import lzma
 from collections.abc import Iterable, Sequence
@@ -18,8 +19,10 @@ from waybill.errors import FormatError
 
 RAW: Final = 0
 ZSTD: Final = 1
-LZMA: Final[dict[int, tuple[int, int, int]]] = {2: (0, 0, 0), 3: (3, 0, 0), 4: (0, 2, 2)}
-"""Coding method: (lc, lp, pb) of raw LZMA2. 2 suits numbers and residuals, 3 suits text, 4 suits words of four bytes."""
+LZMA: Final[dict[int, tuple[int, int, int]]] = {2: (0, 0, 0), 3: (3, 0, 0), 4: (0, 2, 2), 5: (0, 1, 1)}
+"""Coding method: (lc, lp, pb) of raw LZMA2. 2 suits numbers and residuals, 3 suits text, 4 words of four bytes, 5 of two."""
+CHECKSUM: Final = 8
+"""Bytes of SHA-256 over everything before them, at the end of a delta: damage is told before any work is done. It proves nothing about who made it."""
 _TRY_ALL: Final = 1 << 22
 """Longer strings are not coded with every method: it would cost seconds for little."""
 
@@ -27,6 +30,14 @@ _TRY_ALL: Final = 1 << 22
 def malformed(message: str, expected: object = None, found: object = None) -> FormatError:
     """The error for a delta that breaks a rule of the format."""
     return FormatError("delta.malformed", message, expected=expected, found=found)
+
+
+def checksum(parts: Iterable[bytes]) -> bytes:
+    """What stands at the end of a delta: the first bytes of SHA-256 over everything before."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()[:CHECKSUM]
 
 
 def zigzag(value: int) -> int:
@@ -48,16 +59,32 @@ def put(out: bytearray, value: int) -> None:
 
 
 def column(values: Iterable[int]) -> bytes:
-    """Unsigned numbers as varints, one after another."""
-    out = bytearray()
-    for value in values:
-        put(out, value)
-    return bytes(out)
+    """Unsigned numbers below 2^63 as varints, one after another."""
+    return column_of(np.fromiter(values, np.int64))
 
 
 def signed_column(values: Iterable[int]) -> bytes:
     """Signed numbers as zigzag varints, one after another."""
-    return column(zigzag(value) for value in values)
+    return signed_column_of(np.fromiter(values, np.int64))
+
+
+def column_of(values: Array) -> bytes:
+    """The same as :func:`column` for int64 of shape (n,)."""
+    lengths = np.ones(len(values), np.int64)
+    for place in range(1, 9):
+        lengths += values >> (7 * place) > 0
+    ends = np.cumsum(lengths)
+    out = np.zeros(int(ends[-1]) if len(ends) else 0, np.uint8)
+    starts = ends - lengths
+    for place in range(int(lengths.max(initial=0))):
+        has = lengths > place
+        out[starts[has] + place] = values[has] >> (7 * place) & 127 | np.where(lengths[has] > place + 1, 128, 0)
+    return out.tobytes()
+
+
+def signed_column_of(values: Array) -> bytes:
+    """The same as :func:`signed_column` for int64 of shape (n,) between -2^62 and 2^62."""
+    return column_of(values << 1 ^ values >> 63)
 
 
 def array_of_column(data: bytes, count: int) -> Array:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one reader of the format delta-v1 (docs/formats/delta-v1.md). What it returns keeps every rule of the format; anything else is refused.
 
-Nothing is opened, read or allocated for a delta before its whole recipe was checked against the announced sizes and the limits.
+Nothing of the base is read, opened or allocated before the whole recipe was checked against the announced sizes and the limits.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from waybill.delta.encoders import EncoderId
-from waybill.delta.io import Array, ReaderAt
+from waybill.delta.encoders import EncoderId, memory_of
+from waybill.delta.io import Array, ReaderAt, View
 from waybill.delta.limits import Limits
 from waybill.delta.model import CODECS, MAGIC, NO_PREDICTOR, PATCH, POOL, Block, Head, Opened, Range, Recipe, Stream
-from waybill.delta.numbers import Cursor, array_of_column, array_of_signed_column, malformed, take_coded, take_columns
+from waybill.delta.numbers import CHECKSUM, Cursor, array_of_column, array_of_signed_column, checksum, malformed, take_coded, take_columns
 from waybill.errors import FormatError
 
 _HEAD_MOST: Final = 4 + 64 + 30
@@ -42,8 +42,11 @@ def read(delta: ReaderAt, limits: Limits) -> Delta:
     Source: docs/formats/delta-v1.md.
     """
     head, at, size = _head(delta)
-    if size > min(limits.recipe_bytes, delta.size - at):
-        raise malformed("the recipe is longer than allowed, or cut off", min(limits.recipe_bytes, delta.size - at), size)
+    if not is_whole(delta):
+        raise malformed("the delta was changed or cut off on its way: its checksum is wrong")
+    end = delta.size - CHECKSUM
+    if size > min(limits.recipe_bytes, end - at):
+        raise malformed("the recipe is longer than allowed, or cut off", min(limits.recipe_bytes, end - at), size)
     cursor = Cursor(delta.read_at(at, size))
     recipe = _recipe(cursor, limits)
     cursor.end("the recipe")
@@ -52,10 +55,17 @@ def read(delta: ReaderAt, limits: Limits) -> Delta:
     for block in recipe.blocks:
         payloads.append((at, block.payload))
         at += block.payload
-    if at != delta.size:
-        raise malformed("the delta has another length than its parts", at, delta.size)
+    if at != end:
+        raise malformed("the delta has another length than its parts", at, end)
     _check(head, recipe, limits)
     return Delta(head=head, recipe=recipe, payloads=tuple(payloads), recipe_size=size)
+
+
+def is_whole(delta: ReaderAt) -> bool:
+    """Whether the checksum at the end is right; False for what is too short to have one."""
+    if delta.size < CHECKSUM:
+        return False
+    return checksum(View(delta, 0, delta.size - CHECKSUM).chunks()) == delta.read_at(delta.size - CHECKSUM, CHECKSUM)
 
 
 def _head(delta: ReaderAt) -> tuple[Head, int, int]:
@@ -189,7 +199,7 @@ def _check(head: Head, recipe: Recipe, limits: Limits) -> None:
         _inside(place, sizes, len(sizes))
         content += place.length
     _bounded("the content", content, limits.expansion_of(head.result_size))
-    _nested(recipe.streams, len(recipe.segments), limits.depth)
+    _nested(recipe, limits)
     needed = sum(one.corrections for one in recipe.streams)
     if needed != (sizes[recipe.corrections] if recipe.corrections else 0):
         raise malformed("the corrections have another length than the streams need", needed, sizes[recipe.corrections])
@@ -207,15 +217,23 @@ def _bounded(what: str, found: int, most: int) -> None:
         raise FormatError("delta.expansion_exceeded", f"{what} would be too large", expected=f"at most {most} bytes", found=found)
 
 
-def _nested(streams: Sequence[Stream], segments: int, depth: int) -> None:
-    """Streams come in order of their start, an outer one before those inside it, and none crosses the end of another."""
-    ends: list[int] = []
-    for one in streams:
-        while ends and ends[-1] <= one.first:
-            ends.pop()
-        end = one.first + one.count
-        if not one.count or end > (ends[-1] if ends else segments):
-            raise malformed("a stream is empty or crosses the end of another", f"at most {ends[-1] if ends else segments}", end)
-        ends.append(end)
-        if len(ends) > depth:
-            raise malformed("streams are nested too deeply", depth, len(ends))
+def _nested(recipe: Recipe, limits: Limits) -> None:
+    """Streams come in order of their start, an outer one before those inside it, none crosses the end of another, and all that are open fit into memory."""
+    needs = [memory_of(one.name) for one in recipe.encoders]
+    open_: list[tuple[int, int]] = []  # end and memory of each
+    for one in recipe.streams:
+        while open_ and open_[-1][0] <= one.first:
+            open_.pop()
+        end, most = one.first + one.count, open_[-1][0] if open_ else len(recipe.segments)
+        if not one.count or end > most:
+            raise malformed("a stream is empty or crosses the end of another", f"at most {most}", end)
+        open_.append((end, needs[one.encoder]))
+        if len(open_) > limits.stream_depth:
+            raise malformed("streams are nested too deeply", limits.stream_depth, len(open_))
+        if (needed := sum(memory for _, memory in open_)) > limits.encoder_memory:
+            raise FormatError(
+                "delta.expansion_exceeded",
+                "the encoders need too much memory",
+                expected=f"at most {limits.encoder_memory} bytes",
+                found=needed,
+            )

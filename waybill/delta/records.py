@@ -17,17 +17,24 @@ from waybill.delta.numbers import (
     Cursor,
     array_of_column,
     array_of_signed_column,
-    column,
+    column_of,
     malformed,
     put,
     put_coded,
     put_columns,
-    signed_column,
+    signed_column_of,
     take_coded,
     take_columns,
 )
 from waybill.delta.predict import Predictor
+from waybill.delta.predict.control import put_records, take_records
 
+COLUMNS: Final = 0
+TOLD: Final = 1
+"""How the records stand in a payload: as columns of numbers, or in bits as ``predict.control`` has it, which are fewer and slower."""
+_TOLD_MOST: Final = 200_000
+"""More records are not told in bits, and of an impatient sender no more than:"""
+_TOLD_FAST: Final = 1 << 11
 _FAR: Final = 255
 """A gap that does not fit into its byte: its rest stands in the overflow column."""
 
@@ -59,15 +66,24 @@ def encode(old: bytes, new: bytes, records: Array, predictor: Predictor | None, 
     """
     wanted, extra = split(new, records)
     out = bytearray()
-    put(out, len(records))
-    seeks = np.diff(records[:, 2], prepend=0) - np.concatenate([np.zeros(min(1, len(records)), np.int64), records[:-1, 0]])
-    control = [column(records[:, 0].tolist()), column(records[:, 1].tolist()), signed_column(seeks.tolist())]
-    put_columns(out, control, fast=fast)
+    if len(records) <= (_TOLD_FAST if fast else _TOLD_MOST):
+        put(out, TOLD)
+        put_records(out, records)
+    else:
+        put(out, COLUMNS)
+        _put_columns(out, records, fast=fast)
     if predictor is None:
         _put_residual(out, wanted - copied(old, records), fast=fast)
     else:
-        out += predictor.encode(old, records, new)
+        out += predictor.encode(old, records, new, fast=fast)
     return bytes(out), extra
+
+
+def _put_columns(out: bytearray, records: Array, *, fast: bool) -> None:
+    put(out, len(records))
+    seeks = np.diff(records[:, 2], prepend=0) - np.concatenate([np.zeros(min(1, len(records)), np.int64), records[:-1, 0]])
+    control = [column_of(records[:, 0]), column_of(records[:, 1]), signed_column_of(seeks)]
+    put_columns(out, control, fast=fast)
 
 
 def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: Predictor | None, limits: Limits) -> tuple[bytes, int]:
@@ -79,9 +95,12 @@ def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: Predi
         FormatError: delta.malformed.
     """
     cursor = Cursor(payload)
-    count = cursor.number(min(limits.nodes, size + 1), "the number of records")
-    control = take_columns(cursor, [count] * 3, limits.recipe_bytes, "the records")
-    records = _records(control, count, len(old))
+    most = min(limits.nodes, size + 1)
+    if cursor.number(TOLD, "the way of telling records") == TOLD:
+        records = take_records(cursor, min(most, _TOLD_MOST), len(old))
+    else:
+        count = cursor.number(most, "the number of records")
+        records = _records(take_columns(cursor, [count] * 3, limits.recipe_bytes, "the records"), count, len(old))
     copies, extras = int(records[:, 0].sum()), int(records[:, 1].sum())
     if copies + extras != size:
         raise malformed("the records make another length than the block has", size, copies + extras)
@@ -123,7 +142,7 @@ def _woven(records: Array, content: bytes, extra: bytes) -> bytes:
 def _put_residual(out: bytearray, residual: Octets, *, fast: bool) -> None:
     places = np.flatnonzero(residual)
     gaps = np.diff(places, prepend=-1) - 1
-    far = column((gaps[gaps >= _FAR] - _FAR).tolist())
+    far = column_of(gaps[gaps >= _FAR] - _FAR)
     put(out, len(places))
     put(out, int((gaps >= _FAR).sum()))
     put_coded(out, np.minimum(gaps, _FAR).astype(np.uint8).tobytes(), fast=fast)

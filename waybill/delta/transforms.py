@@ -3,17 +3,19 @@
 
 Two forms, both of the same length as what they stand for, so that everything else stays in its place:
 
-* ``tar``: a header's checksum depends on every other byte of the header. Where it is the sum, written in a usual way, the field says only in which way.
+* ``tar-header``: a header's checksum depends on every other byte of the header. Where it is the sum, written in a usual way, the field says only in which way.
 * ``zip-directory``: an entry's offset depends on the sizes of all entries before it. It becomes the difference to where the entry before it would end.
 
-To the rest of the engine these are codecs like any other: opened on both sides, made again by an encoder. What does not fit stays as it is.
+To the rest of the engine these are codecs like any other: opened, and made again by an encoder. What does not fit stays as it is.
 Byte-level description: docs/formats/delta-v1.md.
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
+MOST: Final = 1 << 26
+"""Bytes of one transformed range: they are held at once."""
 _BLOCK: Final = 512
 _SUM: Final = slice(148, 156)
 _WAYS: Final[tuple[Callable[[int], bytes], ...]] = (
@@ -33,8 +35,8 @@ class NotReversibleError(ValueError):
     """The bytes already look like what the transform would make of others."""
 
 
-def tar_open(data: Iterable[bytes]) -> Iterator[bytes]:
-    """A tar archive with the checksums of its headers taken out.
+def headers_open(data: bytes) -> bytes:
+    """The headers before a file of a tar archive, without their checksums.
 
     Raises:
         NotReversibleError: a header's checksum field looks like one that was taken out.
@@ -42,9 +44,23 @@ def tar_open(data: Iterable[bytes]) -> Iterator[bytes]:
     return _headers(data, _take_out)
 
 
-def tar_close(data: Iterable[bytes]) -> Iterator[bytes]:
-    """The inverse of :func:`tar_open`."""
+def headers_close(data: bytes) -> bytes:
+    """The inverse of :func:`headers_open`."""
     return _headers(data, _put_in)
+
+
+def _headers(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """``data`` with each header changed. From the first block on that is neither a header nor zero nothing is changed."""
+    out, at = bytearray(data), 0
+    while at + _BLOCK <= len(data):
+        header = data[at : at + _BLOCK]
+        content = _content_of(header)
+        if content is None:
+            break
+        if content >= 0:
+            out[at : at + _BLOCK] = change(header)
+        at += _BLOCK + -(-max(content, 0) // _BLOCK) * _BLOCK
+    return bytes(out)
 
 
 def _take_out(header: bytes) -> bytes:
@@ -67,41 +83,6 @@ def _put_in(header: bytes) -> bytes:
 
 def _sum(header: bytes) -> int:
     return sum(header) - sum(header[_SUM]) + 8 * 32
-
-
-def _headers(data: Iterable[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    """Passes ``data`` through and changes each header. From the first block that is neither a header nor zero on, nothing is changed."""
-    held, skip, ended = b"", 0, False
-    for part in data:
-        held = held + part if held else part
-        if ended:
-            yield held
-            held = b""
-            continue
-        out, at = [], 0
-        while len(held) - at >= (1 if skip else _BLOCK):
-            if skip:
-                size = min(skip, len(held) - at)
-                out.append(held[at : at + size])
-                skip -= size
-                at += size
-                continue
-            header = held[at : at + _BLOCK]
-            content = _content_of(header)
-            if content is None:
-                ended = True
-                break
-            out.append(change(header) if content >= 0 else header)
-            skip = -(-max(content, 0) // _BLOCK) * _BLOCK
-            at += _BLOCK
-        held = held[at:]
-        if ended:
-            out.append(held)
-            held = b""
-        if out:
-            yield b"".join(out)
-    if held:
-        yield held
 
 
 def _content_of(header: bytes) -> int | None:
@@ -139,3 +120,17 @@ def _directory(data: bytes, *, opening: bool) -> bytes:
         expected = ((field if opening else changed) + 30 + name + size) % _WRAP
         at += _ENTRY + name + extra + comment
     return bytes(out)
+
+
+class Transform(NamedTuple):
+    """``open`` may raise NotReversibleError; ``close`` takes any bytes. Both keep the length."""
+
+    open: Callable[[bytes], bytes]
+    close: Callable[[bytes], bytes]
+
+
+TRANSFORMS: Final = {
+    "tar-header": Transform(headers_open, headers_close),
+    "zip-directory": Transform(directory_open, directory_close),
+}
+"""By the name of the codec."""

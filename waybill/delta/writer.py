@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one writer of the format delta-v1 (docs/formats/delta-v1.md)."""
 
+import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from waybill.delta.model import CODECS, MAGIC, Block, Head, Range, Recipe
-from waybill.delta.numbers import column, put, put_coded, put_columns, signed_column
+from waybill.delta.numbers import CHECKSUM, column, put, put_coded, put_columns, signed_column
+
+
+def encode(head: Head, recipe: Recipe, payloads: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    """The whole delta in parts; ``payloads`` are those of the blocks, in order, each in parts."""
+    coded = encode_recipe(recipe)
+    digest = hashlib.sha256()
+    for part in itertools.chain([encode_head(head, len(coded)), coded], itertools.chain.from_iterable(payloads)):
+        digest.update(part)
+        yield part
+    yield digest.digest()[:CHECKSUM]
 
 
 def encode_head(head: Head, recipe_size: int) -> bytes:

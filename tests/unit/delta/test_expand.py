@@ -70,7 +70,7 @@ def test_short_members_stay_with_the_headers() -> None:
     assert members(archive({"short": b"31 bytes are not worth a piece.", "long": b"32 bytes can well be worth a one"}, 0)) == {
         "long": b"32 bytes can well be worth a one"
     }
-    assert opened(archive({f"{i}": b"" for i in range(100)})).children == ()
+    assert kinds(archive({f"{i}": b"" for i in range(100)})) == []
 
 
 def test_a_stream_of_nothing_is_not_opened() -> None:
@@ -91,7 +91,10 @@ def test_closed_streams() -> None:
     data = archive()
     root = opened(data, skip=skip)
     coded = {node.name: node for node in walk(root) if node.kind == "coded"}
-    assert [(node.name, node.kind, node.codec) for node in asked] == [(name, "coded", "deflate") for name in coded]
+    assert [(node.name, node.kind, node.codec) for node in asked] == [
+        *((name, "coded", "deflate") for name in coded),
+        ("central directory", "coded", "zip-directory"),
+    ]
     assert coded["b/two.bin"].plain is None
     assert all(node.plain is not None for name, node in coded.items() if name != "b/two.bin")
     spool = MemorySpool()
@@ -231,7 +234,7 @@ def test_a_million_headers_without_content() -> None:
     began = time.process_time()
     assert opened(out.getvalue()).children == ()
     many = by_hand(*[(b"%05d" % i, b"", 0) for i in range(60_000)])
-    assert opened(many).children == ()
+    assert kinds(many) == []
     assert time.process_time() - began < 10
 
 

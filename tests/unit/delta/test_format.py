@@ -23,7 +23,7 @@ from waybill.delta.numbers import (
     take_coded,
     take_columns,
 )
-from waybill.delta.writer import encode_head, encode_recipe
+from waybill.delta.writer import encode
 from waybill.errors import WaybillError
 
 HEAD = Head(bytes(32), 1000, bytes(range(32)), 900)
@@ -42,8 +42,7 @@ RECIPE = Recipe(
 
 
 def _file(recipe: Recipe = RECIPE, head: Head = HEAD, payload: bytes = b"aaabbbbcc") -> bytes:
-    coded = encode_recipe(recipe)
-    return encode_head(head, len(coded)) + coded + payload
+    return b"".join(encode(head, recipe, [[payload]]))
 
 
 def _read(data: bytes, limits: Limits | None = None) -> reader.Delta:

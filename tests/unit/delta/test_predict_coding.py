@@ -97,7 +97,7 @@ def test_residuals_come_back(pairs: list[tuple[int, int]]) -> None:
         at += gap + 1
         rest[at] = value
     out = bytearray()
-    residual.put_residual(out, rest)
+    residual.put_residual(out, rest, fast=False)
     cursor = Cursor(bytes(out))
     assert residual.take_residual(cursor, len(rest)).tobytes() == rest.tobytes()
     cursor.end("a residual")
@@ -106,6 +106,6 @@ def test_residuals_come_back(pairs: list[tuple[int, int]]) -> None:
 def test_a_residual_beyond_its_copies_is_refused() -> None:
     """A byte behind the end would be written elsewhere."""
     out = bytearray()
-    residual.put_residual(out, np.array([0] * 400 + [1], np.uint8))
+    residual.put_residual(out, np.array([0] * 400 + [1], np.uint8), fast=False)
     with pytest.raises(WaybillError, match=r"delta\.malformed"):
         residual.take_residual(Cursor(bytes(out)), 400)

@@ -8,6 +8,7 @@ from waybill.delta.containers.base import Part
 from waybill.delta.expand import Node, expand
 from waybill.delta.io import BytesReader, MemorySpool, View, whole
 from waybill.delta.limits import Limits
+from waybill.delta.transforms import TRANSFORMS
 
 
 def view(data: bytes) -> View:
@@ -23,10 +24,11 @@ def opened(data: bytes, limits: Limits | None = None, skip: Callable[[Node], boo
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """The node and everything in it, in order."""
+    """The node and everything in it, in order; headers and directories, which only transforms open, left out."""
     yield node
     for child in node.children:
-        yield from walk(child)
+        if child.codec not in TRANSFORMS:
+            yield from walk(child)
 
 
 def check(node: Node) -> None:
@@ -50,9 +52,9 @@ def members(data: bytes, limits: Limits | None = None) -> dict[str, bytes]:
 
 
 def parts(data: bytes, limits: Limits | None = None) -> list[Part] | None:
-    """What the first container that knows ``data`` says."""
+    """What the first container that knows ``data`` says, headers and directories left out."""
     found = find_parts(whole(BytesReader(data)), limits or Limits())
-    return None if found is None else list(found)
+    return None if found is None else [one for one in found if one.codec not in TRANSFORMS]
 
 
 def kinds(data: bytes) -> Sequence[tuple[str, str, str]]:

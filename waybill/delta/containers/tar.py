@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tar archives: ustar, pax, GNU long names and what came before them (POSIX.1-2017 "pax"; GNU tar manual, "Basic Tar Format").
 
-Files become members. Sparse files stay raw: their content is a map and pieces. Reading stops at the first block that is no header.
+Files become members, and the headers before each of them a part of their own, whose checksums can be foretold. Sparse files stay raw: their
+content is a map and pieces. Reading stops at the first block that is no header.
 """
 
 import re
@@ -24,10 +25,12 @@ _LONG_NAME, _LONG_LINK, _PAX, _PAX_SOLARIS, _PAX_GLOBAL, _SPARSE = b"LKxXgS"
 _PAX_RECORD: Final = re.compile(rb"(\d{1,10}) ([^=\n]{1,255})=")
 _PAX_BYTES: Final = 1 << 20
 _SPARSE_BLOCKS: Final = 1 << 16
+_HEADERS_MOST: Final = 1 << 20
+"""Longer runs of headers, of a hundred thousand links for instance, stay as they are."""
 
 
 class Tar:
-    """Every file with its content becomes a member."""
+    """Every file with its content becomes a member, behind its headers."""
 
     name = "tar"
 
@@ -74,6 +77,8 @@ _NOTHING: Final = _Told()
 def _members(view: View, limits: Limits) -> Iterator[Part]:
     window = Window(view)
     at, told = 0, _NOTHING
+    headers = 0
+    """Where the headers begin that no part covers yet."""
     for _ in range(limits.nodes):
         block = window.read(at, BLOCK)
         if len(block) < BLOCK or not is_header(block):
@@ -95,7 +100,10 @@ def _members(view: View, limits: Limits) -> Iterator[Part]:
             if kind not in _WITHOUT_CONTENT:
                 size = min(size, view.length - at)
                 if size > 0 and not sparse:
+                    if at - headers <= _HEADERS_MOST:
+                        yield Part(headers, at - headers, "coded", codec="tar-header")
                     yield Part(at, size, "member", told.name or _name(block))
+                    headers = at + _padded(size)
                 at += _padded(size)
             told = _NOTHING
 

@@ -43,7 +43,7 @@ class Zip:
         """None when the end, the directory and the local headers do not agree with each other."""
         directory = _find_directory(view)
         entries = None if directory is None else _index(view, directory, limits)
-        return None if entries is None else _parts(view, entries)
+        return None if directory is None or entries is None else chain(_parts(view, entries), [directory.part])
 
 
 class AppendedZip:
@@ -65,7 +65,7 @@ class AppendedZip:
         entries = None if directory is None else _index(view, directory, limits)
         if directory is None or entries is None or not len(entries):
             return None
-        return chain([Part(0, directory.base or int(entries[0, 0]), "member")], _parts(view, entries))
+        return chain([Part(0, directory.base or int(entries[0, 0]), "member")], _parts(view, entries), [directory.part])
 
 
 class _Directory(NamedTuple):
@@ -78,6 +78,11 @@ class _Directory(NamedTuple):
     size: int
     entries: int
     base: int
+
+    @property
+    def part(self) -> Part:
+        """The directory itself, in which the offsets can be foretold."""
+        return Part(self.start, self.size, "coded", "central directory", "zip-directory")
 
 
 class _Entry(NamedTuple):

@@ -6,7 +6,7 @@ addresses went), ``predictor`` (how the fields are told), ``coding`` (bits), ``r
 The name of a predictor is part of a delta. Whoever changes which fields are found, or how they are told, gives it a new number.
 """
 
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from waybill.delta.io import Aligner, Array
 from waybill.delta.predict import fields_aarch64, fields_x86_64
@@ -28,11 +28,11 @@ class Predictor(Protocol):
     def mask(self, data: bytes) -> bytes:
         """Bytes of the same length with addresses blanked, in which an aligner finds more."""
 
-    def align(self, old: bytes, new: bytes, aligner: Aligner) -> Array:
+    def align(self, old: bytes, new: bytes, aligner: Aligner, mode: Literal["fast", "best"]) -> Array:
         """Records for :meth:`encode`: those of the masked files without the ones that cost more than they save."""
 
-    def encode(self, old: bytes, records: Array, new: bytes) -> bytes:
-        """All that the receiver needs beside the records (int64 of shape (k, 3)) and the extra bytes."""
+    def encode(self, old: bytes, records: Array, new: bytes, *, fast: bool) -> bytes:
+        """All that the receiver needs beside the records (int64 of shape (k, 3)) and the extra bytes; ``fast`` costs bytes."""
 
     def decode(self, old: bytes, records: Array, coded: bytes) -> bytes:
         """The copied bytes of the new file in record order. Raises FormatError: delta.malformed."""

@@ -6,13 +6,13 @@ from typing import Final
 import numpy as np
 
 from waybill.delta.io import Octets
-from waybill.delta.numbers import Cursor, array_of_column, column, malformed, put, put_coded, take_coded
+from waybill.delta.numbers import Cursor, array_of_column, column_of, malformed, put, put_coded, take_coded
 
 _FAR: Final = 255
 """A gap that does not fit into its byte: its rest stands in the overflow column."""
 
 
-def put_residual(out: bytearray, rest: Octets) -> None:
+def put_residual(out: bytearray, rest: Octets, *, fast: bool) -> None:
     """Appends ``rest``."""
     places = np.flatnonzero(rest)
     gaps = np.diff(places, prepend=-1) - 1
@@ -20,8 +20,8 @@ def put_residual(out: bytearray, rest: Octets) -> None:
     pairs = np.stack([np.minimum(gaps, _FAR).astype(np.uint8), rest[places]], axis=1)
     put(out, len(places))
     put(out, len(far))
-    put_coded(out, pairs.tobytes())
-    put_coded(out, column(far.tolist()))
+    put_coded(out, pairs.tobytes(), fast=fast)
+    put_coded(out, column_of(far), fast=fast)
 
 
 def take_residual(cursor: Cursor, size: int) -> Octets:

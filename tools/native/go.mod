@@ -1,0 +1,3 @@
+module waybill-native
+
+go 1.21

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A coder for the impatient: the same values as with the range coder of ``coding``, as columns of numbers in one compressed string.
+
+Everything is done for a whole call at once, so that it costs a twentieth of the time, and about a third more bytes. Within a call the values of one
+context stand together; bits are told by the gaps between those that are set.
+"""
+
+import numpy as np
+
+from waybill.delta.io import Array
+from waybill.delta.numbers import Cursor, array_of_column, column_of, malformed, put_coded, signed_column_of, take_coded
+
+
+class Packer:
+    """Takes values; :meth:`close` gives the bytes. See :class:`waybill.delta.predict.coding.Coder`."""
+
+    def __init__(self) -> None:
+        self._flags = bytearray()
+        self._numbers = bytearray()
+
+    def flags(self, contexts: Array, values: Array | None) -> Array:
+        """Bits as int64 of 0 and 1, one per context."""
+        if values is None:
+            raise ValueError("a writer needs values")
+        places = np.flatnonzero(values[np.argsort(contexts, kind="stable")])
+        self._flags += column_of(np.concatenate([np.array([len(places)]), np.diff(places, prepend=-1) - 1]))
+        return values
+
+    def numbers(self, contexts: Array, values: Array | None) -> Array:
+        """Signed numbers of less than 2^62, one per context."""
+        if values is None:
+            raise ValueError("a writer needs values")
+        self._numbers += signed_column_of(values[np.argsort(contexts, kind="stable")])
+        return values
+
+    def close(self) -> bytes:
+        """All that was written; the reader needs exactly these bytes."""
+        out = bytearray()
+        for one in (self._flags, self._numbers):
+            put_coded(out, bytes(one), fast=True)
+        return bytes(out)
+
+
+class Unpacker:
+    """Finds again what a packer took.
+
+    Args:
+        most: how many values there can be at most, of either sort.
+    Every method raises FormatError delta.malformed when there are other values than asked for.
+    """
+
+    def __init__(self, data: bytes, most: int) -> None:
+        cursor = Cursor(data)
+        self._flags = _Column(cursor, 2 * most + 1024)
+        self._numbers = _Column(cursor, most)
+        cursor.end("the predictor's numbers")
+
+    def flags(self, contexts: Array, values: Array | None) -> Array:
+        """See :class:`Packer`."""
+        del values
+        (count,) = self._flags.take(1).tolist()
+        if count > len(contexts):
+            raise malformed("more bits are set than there are", len(contexts), count)
+        gaps = self._flags.take(count)
+        if count and int(gaps.max()) >= len(contexts):
+            raise malformed("a bit lies outside of its call", len(contexts), int(gaps.max()))
+        places = np.cumsum(gaps + 1) - 1
+        if count and int(places[-1]) >= len(contexts):
+            raise malformed("a bit lies outside of its call", len(contexts), int(places[-1]))
+        found = np.zeros(len(contexts), np.int64)
+        found[np.argsort(contexts, kind="stable")[places]] = 1
+        return found
+
+    def numbers(self, contexts: Array, values: Array | None) -> Array:
+        """See :class:`Packer`."""
+        del values
+        taken = self._numbers.take(len(contexts))
+        found = np.empty(len(contexts), np.int64)
+        found[np.argsort(contexts, kind="stable")] = (taken >> 1) ^ -(taken & 1)
+        return found
+
+    def close(self) -> None:
+        """All values must have been read."""
+        if self._flags.left or self._numbers.left:
+            raise malformed("the predictor's numbers are left over", 0, self._flags.left + self._numbers.left)
+
+
+class _Column:
+    """Numbers that are taken from front to back."""
+
+    def __init__(self, cursor: Cursor, most: int) -> None:
+        data = take_coded(cursor, 10 * most, "the predictor's numbers")
+        count = int((np.frombuffer(data, np.uint8) < 128).sum())
+        self._values = array_of_column(data, count)
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._values) - self._at
+
+    def take(self, count: int) -> Array:
+        if count > self.left:
+            raise malformed("the predictor's numbers run out", self.left, count)
+        self._at += count
+        return self._values[self._at - count : self._at]
