@@ -127,7 +127,7 @@ def view_of(sources: Sequence[View], place: Range) -> View:
     return sources[place.source].sub(place.offset, place.length)
 
 
-def _predictor(block: Block) -> predict.Predictor | None:
+def _predictor(block: Block) -> predict.ElfPredictor | None:
     return None if block.predictor == NO_PREDICTOR else predict.by_name(block.predictor)
 
 

@@ -4,8 +4,6 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import numpy as np
-
 from waybill.delta import predict, records
 from waybill.delta.apply import PREFIX_LEAST
 from waybill.delta.codecs import zstd
@@ -14,7 +12,8 @@ from waybill.delta.io import Aligner, Array
 Tier = Literal["online", "best"]
 WINDOW_LOG: Final = 27
 _BINARY_PROBE: Final = 4096
-_HIGH_ENTROPY: Final = 7.8
+_TEXT_RECORD: Final = 1 << 12
+"""Bytes of text that a record must tell on average: with more records a pool tells text in fewer bytes."""
 
 
 def pool(prefix: bytes, data: bytes, tier: Tier) -> bytes:
@@ -43,15 +42,6 @@ def is_binary(probe: bytes) -> bool:
     return b"\0" in probe[:_BINARY_PROBE]
 
 
-def entropy(sample: bytes) -> float:
-    """Bits per byte of ``sample`` by the frequency of its bytes; 0 for nothing."""
-    if not sample:
-        return 0.0
-    counts = np.bincount(np.frombuffer(sample, np.uint8), minlength=256)
-    share = counts[counts > 0] / len(sample)
-    return float(-(share * np.log2(share)).sum())
-
-
 @dataclass(frozen=True, slots=True)
 class Patch:
     """A coded patch: ``extra`` are the bytes that must stand in a pool."""
@@ -62,19 +52,19 @@ class Patch:
 
 
 def patch(old: bytes, new: bytes, aligner: Aligner, tier: Tier) -> Patch | None:
-    """``new`` told by ``old``, in the smallest way that is known; None when they have nothing in common."""
+    """``new`` told by ``old``, in the smallest way that is known; None when they have too little in common, and then a pool is smaller."""
     if not old or not new:
         return None
     foretold = next((one for one in predict.PREDICTORS if one.applies(old, new)), None)
     mode: Literal["fast", "best"] = "fast" if tier == "online" else "best"
     found = aligner.align(old, new, mode) if foretold is None else foretold.align(old, new, aligner, mode)
-    return None if _hopeless(found, len(new)) else _coded(old, new, found, foretold, fast=tier == "online")
+    if _hopeless(found.records if isinstance(found, predict.Aligned) else found, new):
+        return None
+    payload, extra = records.encode(old, new, found, foretold, fast=tier == "online")
+    return Patch(payload, extra, foretold.name if foretold else "")
 
 
-def _hopeless(found: Array, size: int) -> bool:
-    return int(found[:, 0].sum()) * 16 < size
-
-
-def _coded(old: bytes, new: bytes, found: Array, predictor: predict.Predictor | None, *, fast: bool) -> Patch:
-    payload, extra = records.encode(old, new, found, predictor, fast=fast)
-    return Patch(payload, extra, predictor.name if predictor else "")
+def _hopeless(found: Array, new: bytes) -> bool:
+    if not is_binary(new):
+        return len(found) * _TEXT_RECORD > len(new)
+    return int(found[:, 0].sum()) * 16 < len(new)

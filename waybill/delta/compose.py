@@ -16,6 +16,8 @@ from waybill.delta.tools import Tools
 
 _PATCH_LEAST: Final = 4096
 """A smaller binary costs less in a pool than as a patch of its own."""
+_TEXT_LEAST: Final = 1 << 20
+"""Text from this length on is worth an attempt at alignment: if little of it has changed, that is told in fewer bytes than by a pool."""
 _NEAR: Final = 4096
 """Ranges of a prefix with a smaller gap are one range: the gap costs less than its numbers."""
 
@@ -146,7 +148,7 @@ class Composer:
     def _patch(self, task: _Task) -> Patch | None:
         if task.base is None or self._tools.aligner is None or min(task.view.length, task.base.length) < _PATCH_LEAST:
             return None
-        if not blocks.is_binary(task.view.read_at(0, min(4096, task.view.length))):
+        if not blocks.is_binary(task.view.read_at(0, min(4096, task.view.length))) and task.view.length < _TEXT_LEAST:
             return None
         return blocks.patch(view_of(task.base).read(), task.view.read(), self._tools.aligner, self._tier)
 

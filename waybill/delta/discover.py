@@ -9,11 +9,12 @@ Only if every encoder that makes exact streams fails is one asked that needs cor
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import Final, cast
 
 from waybill.delta.encoders import CorrectingEncoder, Encoder, FramedEncoder
 from waybill.delta.io import STRIDE, View
+from waybill.delta.transforms import TRANSFORMS
 from waybill.errors import WaybillError
 
 _FIRST_STRIDE: Final = 1 << 15
@@ -144,6 +145,8 @@ def discover(plain: View, coded: View, codec: str, maker: str, encoders: Sequenc
         encoders: those of this codec, the likelier ones first.
     """
     memory.see(plain.length)
+    if len(encoders) == 1 and encoders[0].codec in TRANSFORMS:
+        return Remade(encoders[0]) if _makes(encoders[0], b"", plain, coded, memory) else None
     found = _exact(plain, coded, codec, maker, encoders, memory)
     if found is not None:
         memory.win(codec, maker, found.encoder.name)
@@ -157,9 +160,9 @@ def _exact(plain: View, coded: View, codec: str, maker: str, encoders: Sequence[
     for encoder in memory.ordered(codec, maker, plain.length, encoders):
         if left == 0 or memory.spent:
             return None
-        if isinstance(encoder, CorrectingEncoder):
+        if _corrects(type(encoder)):
             continue
-        corrections = encoder.frame(plain, coded) if isinstance(encoder, FramedEncoder) else b""
+        corrections = cast(FramedEncoder, encoder).frame(plain, coded) if _frames(type(encoder)) else b""
         if corrections is not None:
             left -= 1
             if _makes(encoder, corrections, plain, coded, memory):
@@ -171,17 +174,29 @@ def _corrected(plain: View, coded: View, encoders: Sequence[Encoder], memory: Me
     if plain.length < _CORRECT_LEAST:
         return None
     for encoder in encoders:
-        if not isinstance(encoder, CorrectingEncoder) or memory.is_broken(encoder.name) or memory.correcting_spent:
+        if not _corrects(type(encoder)) or memory.is_broken(encoder.name) or memory.correcting_spent:
             continue
         memory.correct(encoder, plain.length)
         try:
-            corrections = encoder.correct(plain, coded)
+            corrections = cast(CorrectingEncoder, encoder).correct(plain, coded)
         except WaybillError:
             memory.fail(encoder.name)
             continue
         if corrections is not None and len(corrections) * 2 < coded.length and _makes(encoder, corrections, plain, coded, memory):
             return Remade(encoder, corrections)
     return None
+
+
+@cache
+def _corrects(kind: type[Encoder]) -> bool:
+    """Whether encoders of this class are a ``CorrectingEncoder``. To ask the protocol costs more than to make a short stream."""
+    return hasattr(kind, "correct")
+
+
+@cache
+def _frames(kind: type[Encoder]) -> bool:
+    """Whether encoders of this class are a ``FramedEncoder``."""
+    return hasattr(kind, "frame")
 
 
 def _makes(encoder: Encoder, corrections: bytes, plain: View, coded: View, memory: Memory) -> bool:

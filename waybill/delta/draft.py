@@ -59,8 +59,9 @@ class Draft:
         numbers.update({id(block): number for number, block in enumerate(self.blocks, 1 + len(hosts))})
         encoders: dict[str, EncoderId] = {}
         for one in self.streams:
-            encoders.setdefault(one.encoder.name, identity_of(one.encoder))
-        order = list(encoders)
+            if one.encoder.name not in encoders:
+                encoders[one.encoder.name] = identity_of(one.encoder)
+        order = {name: number for number, name in enumerate(encoders)}
 
         def ranged(places: Iterable[Place]) -> tuple[Range, ...]:
             return tuple(Range(numbers.get(id(place.home), 0), place.offset, place.length) for place in places)
@@ -86,7 +87,7 @@ class Draft:
                 Stream(
                     starts[one.first],
                     starts[one.first + one.count] - starts[one.first],
-                    order.index(one.encoder.name),
+                    order[one.encoder.name],
                     len(one.corrections),
                 )
                 for one in self.streams

@@ -26,15 +26,16 @@ from waybill.delta.numbers import (
     take_coded,
     take_columns,
 )
-from waybill.delta.predict import Predictor
+from waybill.delta.predict import Aligned, ElfPredictor
 from waybill.delta.predict.control import put_records, take_records
 
 COLUMNS: Final = 0
 TOLD: Final = 1
 """How the records stand in a payload: as columns of numbers, or in bits as ``predict.control`` has it, which are fewer and slower."""
 _TOLD_MOST: Final = 200_000
-"""More records are not told in bits, and of an impatient sender no more than:"""
-_TOLD_FAST: Final = 1 << 11
+"""More records are not told in bits."""
+_TOLD_FAST: Final = 1 << 12
+"""Bytes per record from which on an impatient sender tells them in bits."""
 _FAR: Final = 255
 """A gap that does not fit into its byte: its rest stands in the overflow column."""
 
@@ -58,15 +59,16 @@ def split(new: bytes, records: Array) -> tuple[Octets, bytes]:
     return np.frombuffer(b"".join(copies), np.uint8), b"".join(extras)
 
 
-def encode(old: bytes, new: bytes, records: Array, predictor: Predictor | None, *, fast: bool) -> tuple[bytes, bytes]:
+def encode(old: bytes, new: bytes, found: Array | Aligned, predictor: ElfPredictor | None, *, fast: bool) -> tuple[bytes, bytes]:
     """The payload of a patch block, and the extra bytes that must stand in another source.
 
     Args:
-        records: int64 of shape (k, 3) that covers ``new`` without gap.
+        found: records, int64 of shape (k, 3), that cover ``new`` without gap.
     """
+    records, known = found if isinstance(found, Aligned) else (found, None)
     wanted, extra = split(new, records)
     out = bytearray()
-    if len(records) <= (_TOLD_FAST if fast else _TOLD_MOST):
+    if len(records) <= (len(new) // _TOLD_FAST if fast else _TOLD_MOST):
         put(out, TOLD)
         put_records(out, records)
     else:
@@ -75,7 +77,7 @@ def encode(old: bytes, new: bytes, records: Array, predictor: Predictor | None, 
     if predictor is None:
         _put_residual(out, wanted - copied(old, records), fast=fast)
     else:
-        out += predictor.encode(old, records, new, fast=fast)
+        out += predictor.encode(old, records, new, fast=fast, known=known)
     return bytes(out), extra
 
 
@@ -86,7 +88,7 @@ def _put_columns(out: bytearray, records: Array, *, fast: bool) -> None:
     put_columns(out, control, fast=fast)
 
 
-def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: Predictor | None, limits: Limits) -> tuple[bytes, int]:
+def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: ElfPredictor | None, limits: Limits) -> tuple[bytes, int]:
     """The ``size`` new bytes of a patch block, and how many of the extra bytes it took.
 
     Args:

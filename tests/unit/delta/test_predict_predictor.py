@@ -155,6 +155,6 @@ def test_far_copies_that_do_not_pay_are_dropped() -> None:
 def test_align_gives_records_for_the_whole_file() -> None:
     """The records of the aligner, pruned, cover the new file and stay inside of the old one."""
     old, new, records = pair(62)
-    found = predict.by_name(MACHINES[62]).align(old, new, _Fixed(records), "best")
+    found = predict.by_name(MACHINES[62]).align(old, new, _Fixed(records), "best").records
     assert int(found[:, :2].sum()) == len(new)
     assert bool(((found[:, 2] >= 0) & (found[:, 2] + found[:, 0] <= len(old))).all())

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,16 +21,31 @@ from waybill.delta.predict.regions import Regions, new_places
 BITS: Final = 0
 PACKED: Final = 1
 """Which coder told the fields."""
-_PRUNED_FAST: Final = 1 << 11
-"""Records that the impatient have pruned: that takes about 20 microseconds for each."""
+_PRUNED_FAST: Final = 1 << 12
+"""Bytes per record from which on the impatient have records pruned: each takes about 20 microseconds."""
 _LABELLED: Final = 16
 """Bytes at a target that its label is made of."""
 _PRIME: Final = 0x01000193
 
 
+class _Known(NamedTuple):
+    """What can be seen in a file by itself."""
+
+    image: Image
+    fields: Fields
+    names: Array
+
+
+class Aligned(NamedTuple):
+    """An alignment: ``records`` are int64 of shape (k, 3). ``known`` saves time when the same old file is given to ``encode`` afterwards."""
+
+    records: Array
+    known: _Known
+
+
 @dataclass(frozen=True, slots=True)
 class ElfPredictor:
-    """Foretells addresses in programs for one machine (see Predictor).
+    """Foretells addresses in programs for one machine. ``name`` is its versioned identity, written into the delta: "elf-x86-64/1".
 
     Args:
         kinds: the kinds of its fields, those of code from number ``code`` on.
@@ -49,27 +64,32 @@ class ElfPredictor:
 
     def mask(self, data: bytes) -> bytes:
         """``data`` with a label in place of every address: a digest of what stands at the target, so that moving alone changes nothing."""
-        return self._masks(data)[0]
+        return data if self._image(data) is None else self._masks(data, self._known(data))[0]
 
-    def align(self, old: bytes, new: bytes, aligner: Aligner, mode: Literal["fast", "best"]) -> Array:
-        """The best records that are known for this predictor, int64 of shape (k, 3)."""
-        (old_labels, old_blank), (new_labels, new_blank) = self._masks(old), self._masks(new)
+    def align(self, old: bytes, new: bytes, aligner: Aligner, mode: Literal["fast", "best"]) -> "Aligned":
+        """The best records that are known for this predictor."""
+        known = self._known(old)
+        (old_labels, old_blank), (new_labels, new_blank) = self._masks(old, known), self._masks(new, self._known(new))
         found = aligner.align(old_labels, new_labels, mode)
-        return found if mode == "fast" and len(found) > _PRUNED_FAST else prune(old_blank, new_blank, found)
+        good = mode == "fast" and len(found) * _PRUNED_FAST > len(new)
+        return Aligned(found if good else prune(old_blank, new_blank, found), known)
 
-    def _masks(self, data: bytes) -> tuple[bytes, bytes]:
-        """``data`` with a label in place of every address; and with zeros in place of those in code, whose differences cost nothing."""
+    def _known(self, data: bytes) -> "_Known":
         image = self._image(data)
         if image is None:
-            return data, data
-        fields = self.find(data, image)
+            raise malformed("the old program cannot be used")
+        return _Known(image, self.find(data, image), names.find(data, read_sections(data)))
+
+    def _masks(self, data: bytes, known: "_Known") -> tuple[bytes, bytes]:
+        """``data`` with a label in place of every address; and with zeros in place of those in code, whose differences cost nothing."""
+        fields = known.fields
         blank = np.frombuffer(data + bytes(_LABELLED), np.uint8).copy()
         for number, kind in enumerate(self.kinds):
             at = fields.at[fields.kind == number]
             put_words(blank, at, kind.size, kind.opcode(words_at(blank, at, kind.size)))
-        for start, length in names.find(data, read_sections(data)).tolist():
+        for start, length in known.names.tolist():
             blank[start : start + length] = 0
-        label = _labels(fields.target, image, blank)
+        label = _labels(fields.target, known.image, blank)
         self._label(blank, fields, label, range(self.code))
         labelled = blank.copy()
         self._label(labelled, fields, label, range(self.code, len(self.kinds)))
@@ -82,7 +102,7 @@ class ElfPredictor:
                 at = fields.at[mine]
                 put_words(blank, at, kind.size, kind.put(words_at(blank, at, kind.size), label[mine] * kind.unit))
 
-    def encode(self, old: bytes, records: Array, new: bytes, *, fast: bool) -> bytes:
+    def encode(self, old: bytes, records: Array, new: bytes, *, fast: bool, known: "_Known | None" = None) -> bytes:
         """What the receiver needs beside the records and the extra bytes; only where :meth:`applies` says yes."""
         image = self._image(new)
         if image is None:
@@ -90,10 +110,11 @@ class ElfPredictor:
         view = memoryview(new)
         places = zip(new_places(records).tolist(), records[:, 0].tolist(), strict=True)
         truth = np.frombuffer(b"".join(view[at : at + length] for at, length in places), np.uint8)
+        known = known or self._known(old)
         copied, writer, out = _copied(old, records), Packer() if fast else Writer(), bytearray()
         put_coded(out, _less(new[: image.head_size], old))
-        names.tell(out, self._names(old, records), copied, truth)
-        self._model(old, records, image, writer).run(copied, truth)
+        names.tell(out, names.copies(known.names, records), copied, truth)
+        self._model(known, records, image, writer).run(copied, truth)
         bits = writer.close()
         put(out, PACKED if fast else BITS)
         put(out, len(bits))
@@ -107,12 +128,12 @@ class ElfPredictor:
         image = self._image(_more(take_coded(cursor, HEAD_MOST, "the head of a program"), old), int(records[:, :2].sum()))
         if image is None:
             raise malformed("the head of the new program cannot be used")
-        copied = _copied(old, records)
-        names.hear(cursor, self._names(old, records), copied)
+        known, copied = self._known(old), _copied(old, records)
+        names.hear(cursor, names.copies(known.names, records), copied)
         packed = cursor.number(PACKED, "the predictor's coder") == PACKED
         bits = cursor.take(cursor.number(cursor.left, "the predictor's bits"), "the predictor's bits")
         reader = Unpacker(bits, 2 * len(old)) if packed else Reader(bits)
-        self._model(old, records, image, reader).run(copied, None)
+        self._model(known, records, image, reader).run(copied, None)
         reader.close()
         copied += residual.take_residual(cursor, len(copied))
         cursor.end("a prediction")
@@ -122,15 +143,9 @@ class ElfPredictor:
         image = read_image(data[:HEAD_MOST], len(data) if size is None else size)
         return image if image is not None and image.machine == self.machine else None
 
-    def _names(self, old: bytes, records: Array) -> Array:
-        return names.copies(names.find(old, read_sections(old)), records)
-
-    def _model(self, old: bytes, records: Array, new: Image, coder: Coder) -> Model:
-        image = self._image(old)
-        if image is None:
-            raise malformed("the old program cannot be used")
-        copies = Copies.of(self.find(old, image), records, image, new, np.array([kind.size for kind in self.kinds], np.int64))
-        return Model(self.kinds, copies, Regions(records, image, new), coder)
+    def _model(self, old: "_Known", records: Array, new: Image, coder: Coder) -> Model:
+        copies = Copies.of(old.fields, records, old.image, new, np.array([kind.size for kind in self.kinds], np.int64))
+        return Model(self.kinds, copies, Regions(records, old.image, new), coder)
 
 
 def _copied(old: bytes, records: Array) -> Octets:
