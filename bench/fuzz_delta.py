@@ -4,7 +4,8 @@
 ``python -m bench.fuzz_delta [CORPUS] [-runs=1000000]`` with any further options of libFuzzer.
 
 Needs ``atheris`` (``pip install atheris``), which is not among this project's requirements; says so and ends well without it.
-An input is a byte that chooses a subject of ``tests.delta_subjects``, and a delta for its base. A mutator of our own spoils numbers inside the coded
+An input is a byte that chooses a subject of ``tests.delta_subjects``, and a delta for its base without the checksum, which is added: otherwise nothing would come
+past it. A mutator of our own spoils numbers inside the coded
 recipe half of the time, which blind mutation never reaches. CORPUS starts with the true deltas and keeps what reached further; a finding is written as
 ``crash-…`` into the current directory. The instrumentation keeps some memory for every run, so the runs are shared among processes, one after another.
 """
@@ -55,8 +56,9 @@ def _fuzz(atheris: Any, corpus: Path, options: list[str]) -> int:
     """As many runs as the options say; libFuzzer ends the process itself."""
     with atheris.instrument_imports(include=["waybill.delta"]):
         from tests.delta_subjects import subjects
+        from waybill.delta.numbers import CHECKSUM
     for number, subject in enumerate(subjects()):
-        (corpus / f"true-{number}").write_bytes(bytes([number]) + subject.delta)
+        (corpus / f"true-{number}").write_bytes(bytes([number]) + subject.delta[:-CHECKSUM])
     options += [
         default for default in ("-max_len=4096", "-timeout=60") if not any(one.startswith(default.split("=")[0] + "=") for one in options)
     ]
@@ -74,19 +76,21 @@ class _Target:
         from tests.delta_subjects import tools
         from waybill.delta.apply import apply
         from waybill.delta.io import BytesReader, MemorySpool
+        from waybill.delta.numbers import checksum
         from waybill.errors import WaybillError
 
         if not data:
             return
+        delta = data[1:] + checksum([data[1:]])
         subject = self._subjects[data[0] % len(self._subjects)]
         sink = MemorySpool()
         try:
-            apply(BytesReader(subject.base), BytesReader(data[1:]), sink, tools=tools())
+            apply(BytesReader(subject.base), BytesReader(delta), sink, tools=tools())
         except WaybillError as error:
             if not error.code.startswith("delta."):
                 raise
             return
-        self._check(subject, data[1:], sink.read_at(0, sink.size))
+        self._check(subject, delta, sink.read_at(0, sink.size))
 
     def _check(self, subject: "Subject", delta: bytes, made: bytes) -> None:
         """A head may name any result; but under the true digest there is only the true file."""
@@ -109,12 +113,13 @@ class _Mutator:
     def change(self, data: bytes, most: int, seed: int) -> bytes:
         """Half of the time libFuzzer's own mutation, else one of numbers behind the coding."""
         from tests.delta_corruptions import spoilt
+        from waybill.delta.numbers import CHECKSUM, checksum
 
         if seed % 2 and len(data) > 1:
             other = self._subjects[seed % len(self._subjects)].delta
-            made = spoilt(seed, bytes(data[1:]), other)
+            made = spoilt(seed, bytes(data[1:]) + checksum([data[1:]]), other)
             if made is not None and len(made) < most:
-                return bytes(data[:1]) + made
+                return bytes(data[:1]) + made[:-CHECKSUM]
         mutated: bytes = self._atheris.Mutate(data, most)
         return mutated
 
