@@ -4,8 +4,8 @@
 ``python -m bench.fuzz_delta [CORPUS] [-runs=1000000]`` with any further options of libFuzzer.
 
 Needs ``atheris`` (``pip install atheris``), which is not among this project's requirements; says so and ends well without it.
-An input is a byte that chooses a subject of ``tests.delta_subjects``, and a delta for its base without the checksum, which is added: otherwise nothing would come
-past it. A mutator of our own spoils numbers inside the coded
+An input is a byte that chooses a subject of ``tests.delta_subjects``, and a delta for its base without the checksum, which is added:
+otherwise nothing would come past it. A mutator of our own spoils numbers inside the coded
 recipe half of the time, which blind mutation never reaches. CORPUS starts with the true deltas and keeps what reached further; a finding is written as
 ``crash-…`` into the current directory. The instrumentation keeps some memory for every run, so the runs are shared among processes, one after another.
 """
