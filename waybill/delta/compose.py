@@ -16,6 +16,8 @@ from waybill.delta.tools import Tools
 
 _PATCH_LEAST: Final = 4096
 """A smaller binary costs less in a pool than as a patch of its own."""
+_SHORT: Final = 4096
+"""Bytes of a piece that is sought behind the last copy."""
 _TEXT_LEAST: Final = 1 << 20
 """Text from this length on is worth an attempt at alignment: if little of it has changed, that is told in fewer bytes than by a pool."""
 _NEAR: Final = 4096
@@ -78,6 +80,9 @@ class Composer:
             self._copied.add(id(same))
             self._copy(places, Place(same.host, same.offset, same.view.length))
             return
+        if (next_ := self._next(piece.view)) is not None:
+            self._copy(places, next_)
+            return
         before = self._index.counterpart(piece.name, piece.view.length) if piece.name else None
         if piece.view.length > self._group:
             self._large(piece.view, before, places)
@@ -87,6 +92,16 @@ class Composer:
     def _continues(self, leaf: Leaf) -> bool:
         last = self._last
         return last is not None and last.home is leaf.host and last.offset + last.length == leaf.offset
+
+    def _next(self, view: View) -> Place | None:
+        """The place behind the last copy, if a short piece, padding for instance, stands there too: one longer copy costs nothing."""
+        last = self._last
+        if last is None or view.length > _SHORT or not isinstance(last.home, Host):
+            return None
+        at = last.offset + last.length
+        if at + view.length > last.home.view.length or last.home.view.read_at(at, view.length) != view.read():
+            return None
+        return Place(last.home, at, view.length)
 
     def _copy(self, places: list[Place], place: Place) -> None:
         places.append(place)
