@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	lanesMost   = 8
+	lanesMost      = 8
 	rememberedBits = 10
 	remembered     = 1 << rememberedBits
 )
@@ -46,7 +46,7 @@ type path struct {
 	old, new []byte
 	lanes    []lane
 	extra    lane
-	best     int            // number of the cheapest lane, -1 for extra
+	best     int               // number of the cheapest lane, -1 for extra
 	cost     [remembered]int64 // of the cheapest result before each of the last positions
 	at       [remembered]int32 // its node
 	nodes    []node

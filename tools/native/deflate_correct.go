@@ -208,7 +208,10 @@ func (n *noter) noteEmpties(empty []emptyBlock) {
 		b := &empty[k]
 		to.add(uint64(b.at - last))
 		last = b.at
-		to.addByte(uint8(b.kind) | b.pad<<2)
+		to.addByte(uint8(b.kind) | uint8(truth(b.pad != 0))<<2)
+		if b.pad != 0 {
+			to.addByte(b.pad)
+		}
 		if b.kind == blockDynamic {
 			var parts column
 			n.builder.predictHeader(&n.freq, &n.head)

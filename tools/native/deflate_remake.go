@@ -56,8 +56,11 @@ func (m *remaker) readEmpties() error {
 	for !from.empty() {
 		b := emptyBlock{at: last + int64(from.take())}
 		mark := from.takeByte()
-		b.kind, b.pad = int(mark&3), mark>>2
-		if b.kind > blockDynamic || b.at > m.c.plain || from.broken || len(m.empty) >= mostEmpties || heads >= mostEmptyHeads {
+		b.kind = int(mark & 3)
+		if mark&4 != 0 {
+			b.pad = from.takeByte()
+		}
+		if mark > 7 || b.kind > blockDynamic || b.at > m.c.plain || from.broken || len(m.empty) >= mostEmpties || heads >= mostEmptyHeads {
 			return errMalformed
 		}
 		if b.kind == blockDynamic {
