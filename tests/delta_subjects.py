@@ -97,7 +97,7 @@ def _files() -> Iterator[tuple[str, bytes, bytes]]:
     chance = random.Random(4)
     texts = {f"pack/m{number}.py": _text(chance, 3000) for number in range(6)}
     later = {name.replace("m5", "m5b"): _edited(chance, text) if "m1" in name or "m5" in name else text for name, text in texts.items()}
-    code, newer = _programs(X86_64)
+    code, newer = programs(X86_64)
     yield (
         "wheel",
         _zip({**texts, "pack/_x.so": code, "pack/d.json.gz": _gz(texts["pack/m2.py"])}),
@@ -106,7 +106,7 @@ def _files() -> Iterator[tuple[str, bytes, bytes]]:
     yield "tgz", gzip.compress(_tar(texts), 9, mtime=0), gzip.compress(_tar(later), 9, mtime=0)
     yield "deb", _deb(_tar(texts)), _deb(_tar(later))
     yield "nested", _zip({"in.tgz": gzip.compress(_tar(texts), 6, mtime=0)}), _zip({"in.tgz": gzip.compress(_tar(later), 6, mtime=0)})
-    code, newer = _programs(AARCH64)
+    code, newer = programs(AARCH64)
     yield "aarch64", _tar({"x.so": code}), _tar({"x.so": newer})
     yield "text", texts["pack/m0.py"] * 4, _edited(chance, texts["pack/m0.py"] * 4)
 
@@ -131,7 +131,7 @@ _FUNCTIONS: Final = 64
 _ADDRESS: Final = 0x400000
 
 
-def _programs(machine: int) -> tuple[bytes, bytes]:
+def programs(machine: int) -> tuple[bytes, bytes]:
     """Two versions of a program that is loaded where it lies: functions full of calls, and a table of their addresses; in the second, one has grown."""
     chance = random.Random(machine)
     bodies = [_body(chance, machine, chance.randrange(4, 10)) for _ in range(_FUNCTIONS)]
