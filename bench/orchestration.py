@@ -70,14 +70,14 @@ def make_releases(sites: TwoSites, count: int) -> list[str]:
     return made
 
 
-async def promote_one(sites: TwoSites, release: str) -> float:
-    """Seconds from the button until the source knows that the target is ready."""
+async def promote_one(sites: TwoSites, release: str, *, every_seconds: float = 0.02) -> float:
+    """Seconds from the button until the source knows that the target is ready; ``every_seconds`` it is looked whether that is so."""
     home = sites.source.home
     started = time.perf_counter()
     promotion, _task = await asyncio.to_thread(
         promote.start_promotion, home.ports, SYSTEM, space_id=home.space_id, release=release, trust=sites.source.trust.id
     )
-    await until(lambda: sites.source.promotion(promotion.id).state in KNOWN_READY, seconds=300)
+    await until(lambda: sites.source.promotion(promotion.id).state in KNOWN_READY, seconds=300, every_seconds=every_seconds)
     return time.perf_counter() - started
 
 
@@ -159,7 +159,7 @@ async def main(count: int, singles: int) -> None:
             releases = await asyncio.to_thread(make_releases, sites, count + singles + 1)
             await promote_one(sites, releases[-1])
             alone = sorted([await promote_one(sites, releases[number]) for number in range(singles)])
-            rate = await rate_of(count, lambda number: promote_one(sites, releases[singles + number]))
+            rate = await rate_of(count, lambda number: promote_one(sites, releases[singles + number], every_seconds=0.5))
             await asyncio.sleep(1.0)
         cost = await cost_of(server, count + singles + 1)
         bare = await bare_rate(server, count=count, activities=round(cost.activities))

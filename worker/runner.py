@@ -4,7 +4,8 @@
 from datetime import timedelta
 from typing import Final
 
-from temporalio.worker import WorkflowRunner
+from temporalio.converter import StorageDriverStoreContext
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 STICKY: Final = timedelta(seconds=1)
@@ -15,8 +16,24 @@ HEARTBEAT: Final = timedelta(seconds=1)
 """Cancellation reaches an activity with its heartbeat, so heartbeats may not be held back for long."""
 
 
+class _Runner(SandboxedWorkflowRunner):
+    """Our payloads are converted in the same way whatever they belong to. The sandbox need not be entered to ask, several times for each payload."""
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        instance = super().create_instance(det)
+        object.__setattr__(instance, "get_serialization_context", _no_context)
+        object.__setattr__(instance, "get_external_store_context", _no_store)
+        return instance
+
+
+def _no_context(_command: object) -> None:
+    return None
+
+
+def _no_store(_command: object) -> StorageDriverStoreContext:
+    return StorageDriverStoreContext(target=None)
+
+
 def make_runner() -> WorkflowRunner:
     """The sandbox of production."""
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules("waybill", "activities", "structlog", "cryptography")
-    )
+    return _Runner(restrictions=SandboxRestrictions.default.with_passthrough_modules("waybill", "activities", "structlog", "cryptography"))

@@ -133,7 +133,9 @@ class MemoryRecords(Generic[R]):
         return (self._work.space_id, key) if self._mapper.is_scoped else (key,)
 
     def _load(self, columns: Columns) -> R:
-        return self._mapper.load(copy.deepcopy(columns))
+        return self._mapper.load(
+            {name: copy.deepcopy(value) if isinstance(value, (dict, list)) else value for name, value in columns.items()}
+        )
 
     def _matching(self, equals: dict[str, Scalar], *, newest_first: bool = False) -> list[Columns]:
         plain = self._mapper.compare(equals)

@@ -51,7 +51,7 @@ class Stage:
         await until(lambda: words in self.effects.words())
 
 
-async def until(reached: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = 90.0) -> None:
+async def until(reached: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = 90.0, every_seconds: float = 0.02) -> None:
     """Returns once ``reached`` says so; fails when that takes too long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -60,7 +60,7 @@ async def until(reached: Callable[[], bool] | Callable[[], Awaitable[bool]], *, 
         if answer is True or (not isinstance(answer, bool) and await answer):
             return
         assert loop.time() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every_seconds)
 
 
 @contextlib.asynccontextmanager
