@@ -35,7 +35,8 @@ TOLD: Final = 1
 _TOLD_MOST: Final = 200_000
 """More records are not told in bits."""
 _TOLD_FAST: Final = 1 << 12
-"""Bytes per record from which on an impatient sender tells them in bits."""
+"""Bytes per record from which on an impatient sender tells them in bits, or if they are no more than:"""
+_FEW: Final = 2048
 _FAR: Final = 255
 """A gap that does not fit into its byte: its rest stands in the overflow column."""
 
@@ -68,7 +69,7 @@ def encode(old: bytes, new: bytes, found: Array | Aligned, predictor: ElfPredict
     records, known = found if isinstance(found, Aligned) else (found, None)
     wanted, extra = split(new, records)
     out = bytearray()
-    if len(records) <= (len(new) // _TOLD_FAST if fast else _TOLD_MOST):
+    if len(records) <= (max(_FEW, len(new) // _TOLD_FAST) if fast else _TOLD_MOST):
         put(out, TOLD)
         put_records(out, records)
     else:

@@ -45,6 +45,9 @@ TABLE = [
     ("bundle.digest_mismatch", 403, Exit.VERIFICATION),
     ("secret.decrypt_failed", 403, Exit.VERIFICATION),
     ("audit.chain_broken", 403, Exit.VERIFICATION),
+    ("delta.base_mismatch", 400, Exit.VERIFICATION),
+    ("delta.malformed", 400, Exit.VERIFICATION),
+    ("delta.encoder_unavailable", 400, Exit.FAILURE),
 ]
 
 

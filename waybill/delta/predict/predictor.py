@@ -22,7 +22,8 @@ BITS: Final = 0
 PACKED: Final = 1
 """Which coder told the fields."""
 _PRUNED_FAST: Final = 1 << 12
-"""Bytes per record from which on the impatient have records pruned: each takes about 20 microseconds."""
+"""Bytes per record from which on the impatient have records pruned, or if they are no more than ``_FEW``: each takes about 20 microseconds."""
+_FEW: Final = 2048
 _LABELLED: Final = 16
 """Bytes at a target that its label is made of."""
 _PRIME: Final = 0x01000193
@@ -71,7 +72,7 @@ class ElfPredictor:
         known = self._known(old)
         (old_labels, old_blank), (new_labels, new_blank) = self._masks(old, known), self._masks(new, self._known(new))
         found = aligner.align(old_labels, new_labels, mode)
-        good = mode == "fast" and len(found) * _PRUNED_FAST > len(new)
+        good = mode == "fast" and len(found) > max(_FEW, len(new) // _PRUNED_FAST)
         return Aligned(found if good else prune(old_blank, new_blank, found), known)
 
     def _known(self, data: bytes) -> "_Known":
