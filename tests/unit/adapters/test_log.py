@@ -19,12 +19,12 @@ MACHINE_TOKEN = f"wbm_spc_{'0' * 32}_mch_{'1' * 32}_{'B' * 40}-_x"
 def stream() -> Iterator[io.StringIO]:
     """Where a configured process writes; everything is put back afterwards."""
     root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+    before, level, lines = root.handlers[:], root.level, structlog.get_config()
     out = io.StringIO()
     log.configure(role="control", site="Brisbane", level="debug", stream=out)
     yield out
     root.handlers[:], root.level = before, level
-    structlog.reset_defaults()
+    structlog.configure(**lines)
     structlog.contextvars.clear_contextvars()
 
 
