@@ -7,7 +7,8 @@ copied from the base, patched against the piece that it was before, or put into 
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from waybill.delta import blocks, reader
 from waybill.delta.apply import Assembly, Sink, make_blocks, open_sources
@@ -18,10 +19,14 @@ from waybill.delta.draft import BlockDraft, Draft, StreamDraft
 from waybill.delta.encoders import Encoder, EncoderId, memory_of
 from waybill.delta.expand import Node, expand
 from waybill.delta.io import BytesReader, ReaderAt, View, whole
-from waybill.delta.match import Index, Leaf, file_host, fingerprint, index_of
+from waybill.delta.limits import Limits
+from waybill.delta.match import UNNAMED, Index, Leaf, file_host, fingerprint, index_of
 from waybill.delta.model import POOL, Head
 from waybill.delta.tools import Tools
 from waybill.delta.writer import encode
+
+_TINY: Final = 2048
+"""A delta below so many bytes consists of its own bookkeeping for a good part: with fewer pieces it may be smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class _Content:
             self.add(child)
         self._around.pop()
         if len(self.pieces) == first:
-            self.pieces.append(Piece(node.name, plain))
+            self.pieces.append(Piece(node.name or UNNAMED, plain))
         self.streams[slot] = StreamDraft(first, len(self.pieces) - first, made.encoder, made.corrections)
 
     def _affordable(self, codec: str) -> list[Encoder]:
@@ -99,6 +104,9 @@ def make(base: ReaderAt, new: ReaderAt, out: Sink, *, tools: Tools, tier: Tier =
     """
     head = Head(fingerprint(whole(base)), base.size, fingerprint(whole(new)), new.size)
     made = _Maker(base, new, head, tools, tier).opened()
+    if tier == "best" and made.data.size < _TINY:
+        shallow = _Maker(base, new, head, tools, tier).opened(depth=1)
+        made = min(made, shallow, key=lambda one: one.data.size)
     if made.data.size * 2 > new.size:
         opaque = _Maker(base, new, head, tools, tier).opaque()
         made = min(made, opaque, key=lambda one: one.data.size)
@@ -117,9 +125,10 @@ class _Maker:
     def __init__(self, base: ReaderAt, new: ReaderAt, head: Head, tools: Tools, tier: Tier) -> None:
         self._base, self._new, self._head, self._tools, self._tier = whole(base), whole(new), head, tools, tier
 
-    def opened(self) -> _Made:
-        """With every container opened."""
-        old, fresh = self._expanded()
+    def opened(self, *, depth: int | None = None) -> _Made:
+        """With every container opened, or those of the first ``depth`` levels."""
+        limits = self._tools.limits
+        old, fresh = self._expanded(limits if depth is None else replace(limits, depth=depth))
         content = _Content(self._tools)
         content.add(fresh)
         return self._made(content, index_of(old), "opened")
@@ -131,9 +140,9 @@ class _Maker:
         host = file_host(self._base)
         return self._made(content, Index(host, [Leaf("file", self._base, host, 0)]), "opaque")
 
-    def _expanded(self) -> tuple[Node, Node]:
+    def _expanded(self, limits: Limits) -> tuple[Node, Node]:
         """Both files opened, but for the streams that stand in both as they are: these are copied without inflating."""
-        limits, spool = self._tools.limits, self._tools.spool
+        spool = self._tools.spool
         known = _coded_digests(expand(self._new, spool(), limits, skip=lambda _: True))
         old = expand(self._base, spool(), limits, skip=lambda node: known.holds(node.where), progress=self._tools.progress)
         seen = _coded_digests(old)

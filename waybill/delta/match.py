@@ -11,6 +11,8 @@ from typing import Final
 from waybill.delta.expand import Node
 from waybill.delta.io import View
 
+UNNAMED: Final = "content"
+"""The name of what a compressed file holds that says no name."""
 _EQUAL_LEAST: Final = 32
 """A shorter piece is not worth a range of its own."""
 _VERSION: Final = re.compile(r"[0-9a-f]{7,}|\d+")
@@ -58,7 +60,7 @@ def _leaves(node: Node, host: Host) -> Iterator[Leaf]:
         yield Leaf(node.name, node.where, host, at, coded=True)
         inner = Host(host, at, node.where.length, node.codec, node.plain)
         if not node.children:
-            yield Leaf(node.name, node.plain, inner, 0)
+            yield Leaf(node.name or UNNAMED, node.plain, inner, 0)
         for child in node.children:
             yield from _leaves(child, inner)
     elif node.children:
