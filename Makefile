@@ -48,9 +48,9 @@ replay: ## recorded histories against today's workflows
 vectors: ## make the golden vectors again
 	@$(PY) tests/vectors/generate.py
 
-bench: ## every benchmark: ratios against named peers in the same run
+bench: ## transfers, orchestration and reads: ratios against named peers in the same run
 	@python3 tools/setup.py python steps servers
-	@for b in bench/*.py; do echo "== $$b"; $(PY) $$b; done
+	@for b in transfer orchestration reads; do echo "== $$b"; $(PY) -m bench.$$b; done
 
 bench-delta: ## bytes, CPU and memory of deltas against named peers (PAIRS=DIR: packages fetched before; ARGS: see bench/delta.py)
 	@python3 tools/setup.py python native
