@@ -26,7 +26,7 @@ from waybill.delta.numbers import (
     take_coded,
     take_columns,
 )
-from waybill.delta.predict import Aligned, ElfPredictor
+from waybill.delta.predict import Aligned, ElfPredictor, residual
 from waybill.delta.predict.control import put_records, take_records
 
 COLUMNS: Final = 0
@@ -110,8 +110,10 @@ def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: ElfPr
     if extras > len(extra):
         raise malformed("a block needs more extra bytes than its source has left", len(extra), extras)
     if predictor is None:
-        content = (copied(old, records) + _take_residual(cursor, copies)).astype(np.uint8).tobytes()
+        bare = copied(old, records)
+        _add_residual(cursor, bare)
         cursor.end("a patch")
+        content = bare.tobytes()
     else:
         content = predictor.decode(old, records, cursor.take(cursor.left, "a patch"))
     return _woven(records, content, extra), extras
@@ -142,31 +144,22 @@ def _woven(records: Array, content: bytes, extra: bytes) -> bytes:
     return b"".join(out)
 
 
-def _put_residual(out: bytearray, residual: Octets, *, fast: bool) -> None:
-    places = np.flatnonzero(residual)
+def _put_residual(out: bytearray, rest: Octets, *, fast: bool) -> None:
+    places = np.flatnonzero(rest)
     gaps = np.diff(places, prepend=-1) - 1
     far = column_of(gaps[gaps >= _FAR] - _FAR)
     put(out, len(places))
     put(out, int((gaps >= _FAR).sum()))
     put_coded(out, np.minimum(gaps, _FAR).astype(np.uint8).tobytes(), fast=fast)
     put_coded(out, far, fast=fast)
-    put_coded(out, residual[places].astype(np.uint8).tobytes(), fast=fast)
+    put_coded(out, rest[places].astype(np.uint8).tobytes(), fast=fast)
 
 
-def _take_residual(cursor: Cursor, size: int) -> Octets:
-    count = cursor.number(size, "the number of residual bytes")
-    overflow = cursor.number(count, "the number of far gaps")
-    gaps = np.frombuffer(take_coded(cursor, count, "the gaps"), np.uint8).astype(np.int64)
-    far = array_of_column(take_coded(cursor, 10 * overflow, "the far gaps"), overflow)
+def _add_residual(cursor: Cursor, content: Octets) -> None:
+    count, far = residual.take_far(cursor, len(content))
+    gaps = np.frombuffer(take_coded(cursor, count, "the gaps"), np.uint8)
+    rests = far()
     values = np.frombuffer(take_coded(cursor, count, "the residual bytes"), np.uint8)
-    if len(gaps) != count or len(values) != count or int((gaps == _FAR).sum()) != overflow:
+    if len(gaps) != count or len(values) != count:
         raise malformed("the residual is incomplete", count, len(gaps))
-    if len(far) and int(far.max()) > size:
-        raise malformed("a residual byte lies outside of its copies", size)
-    gaps[gaps == _FAR] += far
-    places = np.cumsum(gaps + 1) - 1
-    if len(places) and int(places[-1]) >= size:
-        raise malformed("a residual byte lies outside of its copies", size, int(places[-1]))
-    out = np.zeros(size, np.uint8)
-    out[places] = values
-    return out
+    residual.scatter(content, gaps, rests, values)

@@ -5,10 +5,15 @@ Everything is done for a whole call at once, so that it costs a twentieth of the
 context stand together; bits are told by the gaps between those that are set.
 """
 
+from typing import Final
+
 import numpy as np
 
 from waybill.delta.io import Array
 from waybill.delta.numbers import Cursor, array_of_column, column_of, malformed, put_coded, signed_column_of, take_coded
+
+_CALLS: Final = 1024
+"""Calls of one run: each of bits begins with a number of its own."""
 
 
 class Packer:
@@ -45,14 +50,14 @@ class Unpacker:
     """Finds again what a packer took.
 
     Args:
-        most: how many values there can be at most, of either sort.
+        fields: how many fields there are: each is told by three bits and two numbers at most.
     Every method raises FormatError delta.malformed when there are other values than asked for.
     """
 
-    def __init__(self, data: bytes, most: int) -> None:
+    def __init__(self, data: bytes, fields: int) -> None:
         cursor = Cursor(data)
-        self._flags = _Column(cursor, 2 * most + 1024)
-        self._numbers = _Column(cursor, most)
+        self._flags = _Column(cursor, 3 * fields + _CALLS)
+        self._numbers = _Column(cursor, 2 * fields + _CALLS)
         cursor.end("the predictor's numbers")
 
     def flags(self, contexts: Array, values: Array | None) -> Array:
@@ -89,8 +94,10 @@ class _Column:
     """Numbers that are taken from front to back."""
 
     def __init__(self, cursor: Cursor, most: int) -> None:
-        data = take_coded(cursor, 10 * most, "the predictor's numbers")
+        data = take_coded(cursor, 9 * most, "the predictor's numbers")
         count = int((np.frombuffer(data, np.uint8) < 128).sum())
+        if count > most:
+            raise malformed("there are more numbers than the predictor can need", most, count)
         self._values = array_of_column(data, count)
         self._at = 0
 

@@ -10,7 +10,7 @@ import numpy as np
 from waybill.delta.io import Aligner, Array, Octets
 from waybill.delta.numbers import Cursor, malformed, put, put_coded, take_coded
 from waybill.delta.predict import names, residual
-from waybill.delta.predict.coding import Coder, Reader, Writer
+from waybill.delta.predict.coding import Reader, Writer
 from waybill.delta.predict.elf import HEAD_MOST, Image, read_image, read_sections
 from waybill.delta.predict.fields import UNLOADED, Fields, Kind, put_words, words_at
 from waybill.delta.predict.model import Copies, Model
@@ -115,7 +115,7 @@ class ElfPredictor:
         copied, writer, out = _copied(old, records), Packer() if fast else Writer(), bytearray()
         put_coded(out, _less(new[: image.head_size], old))
         names.tell(out, names.copies(known.names, records), copied, truth)
-        self._model(known, records, image, writer).run(copied, truth)
+        Model(self.kinds, self._copies(known, records, image), Regions(records, known.image, image), writer).run(copied, truth)
         bits = writer.close()
         put(out, PACKED if fast else BITS)
         put(out, len(bits))
@@ -133,10 +133,11 @@ class ElfPredictor:
         names.hear(cursor, names.copies(known.names, records), copied)
         packed = cursor.number(PACKED, "the predictor's coder") == PACKED
         bits = cursor.take(cursor.number(cursor.left, "the predictor's bits"), "the predictor's bits")
-        reader = Unpacker(bits, 2 * len(old)) if packed else Reader(bits)
-        self._model(known, records, image, reader).run(copied, None)
+        copies = self._copies(known, records, image)
+        reader = Unpacker(bits, len(copies.at)) if packed else Reader(bits)
+        Model(self.kinds, copies, Regions(records, known.image, image), reader).run(copied, None)
         reader.close()
-        copied += residual.take_residual(cursor, len(copied))
+        residual.add_residual(cursor, copied)
         cursor.end("a prediction")
         return copied.tobytes()
 
@@ -144,9 +145,8 @@ class ElfPredictor:
         image = read_image(data[:HEAD_MOST], len(data) if size is None else size)
         return image if image is not None and image.machine == self.machine else None
 
-    def _model(self, old: "_Known", records: Array, new: Image, coder: Coder) -> Model:
-        copies = Copies.of(old.fields, records, old.image, new, np.array([kind.size for kind in self.kinds], np.int64))
-        return Model(self.kinds, copies, Regions(records, old.image, new), coder)
+    def _copies(self, old: "_Known", records: Array, new: Image) -> Copies:
+        return Copies.of(old.fields, records, old.image, new, np.array([kind.size for kind in self.kinds], np.int64))
 
 
 def _copied(old: bytes, records: Array) -> Octets:
