@@ -30,12 +30,12 @@ class Lacking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """A bundle whose packages are all here, and the task that waits for the decision about it."""
+class Waiting:
+    """A bundle that waits for packages. ``tell``: its sender should know that they are missing."""
 
-    import_task_id: str | None
-    bundle_sha256: str
-    title: str
+    space_id: str
+    inbox_id: str
+    tell: bool
 
 
 class Inbox:
@@ -56,16 +56,14 @@ class Inbox:
         return Lacking(needs=needs, bundle_sha256=row.bundle_sha256, peer_name=trust.name, deltas=deltas)
 
     @activity.defn(name="inbox.mark_waiting", no_thread_cancel_exception=True)
-    def mark_waiting(self, given: BundleRef) -> None:
-        """The row and its task say what is lacking, and the sender is told."""
-        receive.mark_waiting(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
+    def mark_waiting(self, given: Waiting) -> None:
+        """The row and its task say what is lacking, and so is the sender told if it should know."""
+        receive.mark_waiting(self._ports, space_id=given.space_id, inbox_id=given.inbox_id, tell=given.tell)
 
     @activity.defn(name="inbox.mark_ready", no_thread_cancel_exception=True)
-    def mark_ready(self, given: BundleRef) -> Ready:
-        """The bundle is ready to import, its receive task has ended, the sender is told; again gives the same."""
-        row = receive.mark_ready(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
-        title = f"{row.owner_name}: {row.project_name} {row.release_version}"
-        return Ready(import_task_id=row.import_task_id, bundle_sha256=row.bundle_sha256, title=title)
+    def mark_ready(self, given: BundleRef) -> None:
+        """The bundle is ready to import and waits for its decision, its receive task has ended, the sender is told."""
+        receive.mark_ready(self._ports, space_id=given.space_id, inbox_id=given.inbox_id)
 
     @activity.defn(name="inbox.apply_import", no_thread_cancel_exception=True)
     def apply_import(self, given: BundleRef) -> str:

@@ -137,6 +137,11 @@ class Promotions:
         )
         promote.note_sent(self._ports, space_id=given.space_id, promotion_id=given.promotion_id, cost=cost)
 
+    @activity.defn(name="promotions.note_held", no_thread_cancel_exception=True)
+    def note_held(self, given: PromotionRef) -> tuple[str, ...]:
+        """What the target has signed that it holds is counted as not sent; returns the digests."""
+        return promote.note_held(self._ports, space_id=given.space_id, promotion_id=given.promotion_id)
+
     @activity.defn(name="promotions.withdraw", no_thread_cancel_exception=True)
     def withdraw(self, given: PromotionRef) -> bool:
         """True when nothing of it reaches the target any more; False when a road took it already."""

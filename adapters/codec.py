@@ -10,20 +10,19 @@ Not encrypted by Temporal itself: workflow ids, activity types, queue names, fai
 
 import asyncio
 import base64
-import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from temporalio.api.common.v1 import Payload
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 
 from waybill.errors import FormatError
 
@@ -136,13 +135,22 @@ def _derive(key: bytes, namespace: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"waybill/temporal-codec/v1|" + namespace).derive(key)
 
 
+class _SharedConverter(CompositePayloadConverter):
+    """The converters of Pydantic's payloads, made once: the engine asks for a new set for each story, and validators are dear to build."""
+
+    _CONVERTERS: ClassVar = tuple(PydanticPayloadConverter().converters.values())
+
+    def __init__(self) -> None:
+        super().__init__(*self._CONVERTERS)
+
+
 def make_converter(ring: KeyRing, *, namespace: str) -> DataConverter:
     """The one converter of a namespace, for clients, workers, the replayer and the codec server alike.
 
     Failure messages and stacks are encrypted too; only the error's code stays readable.
     """
-    return dataclasses.replace(
-        pydantic_data_converter,
+    return DataConverter(
+        payload_converter_class=_SharedConverter,
         payload_codec=KeyRingCodec(ring, namespace=namespace),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

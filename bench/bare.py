@@ -17,8 +17,12 @@ class Bare:
     """See the module."""
 
     @workflow.run
-    async def run(self, count: int) -> int:
-        """``count``, after as many activities."""
-        for _ in range(count):
-            await workflow.execute_activity("bare.nothing", "x", start_to_close_timeout=timedelta(seconds=60))
-        return count
+    async def run(self, count: int, local: int) -> int:
+        """The number of activities: ``count`` by way of the server, and ``local`` in the workflow's own worker, evenly between them."""
+        done = 0
+        for number in range(count):
+            await workflow.execute_activity(do_nothing, "x", start_to_close_timeout=timedelta(seconds=60))
+            while done * count < local * (number + 1):
+                await workflow.execute_local_activity(do_nothing, "x", start_to_close_timeout=timedelta(seconds=60))
+                done += 1
+        return count + done

@@ -74,6 +74,7 @@ def control_actions(ports: Ports, steps: StepEngine) -> Sequence[Action]:
         promotions.look,
         promotions.set_state,
         promotions.note_sent,
+        promotions.note_held,
         promotions.withdraw,
         messages.round,
         messages.wake_courier,

@@ -76,8 +76,8 @@ BLOBS_AT_ONCE: Final = 4
 BUSY_BLOB: Final = timedelta(seconds=1)
 """Pause before asking again for a blob that another promotion is moving."""
 
-FIRST_LOOK: Final = timedelta(seconds=2)
-"""First check in the ledger after handing something to the road; later ones double up to the input's ``recheck_seconds``."""
+FIRST_LOOK: Final = timedelta(seconds=5)
+"""First check in the ledger after handing something to the road, for whoever sends no receipts; later ones double up to the input's ``recheck_seconds``."""
 
 FOLLOW_FACTOR: Final = 12
 """After arrival, a promotion looks into the ledger this many times less often: receipts call it."""

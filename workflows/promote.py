@@ -6,14 +6,17 @@ Receipts only call it to look: what they change stands in the ledger, so one tha
 A cancellation withdraws the bundle when no road took it yet; after that nothing here can take it back.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import Messages, TrustRef
-    from activities.promotions import LookAt, PromotionRef, Promotions, Sealed, Sent, SetPromotion, WhereItIs
+    from activities.promotions import LookAt, PromotionRef, Promotions, Sent, SetPromotion, WhereItIs
     from activities.transfers import Transfers
+    from waybill.domain.bundles import Need
     from waybill.domain.promotions import PromotionState
     from waybill.domain.stories import PromoteCarried, PromoteInput, ReceiptSeen, ReplicateInput, ReplicateResult, StoryResult
     from workflows import options
@@ -64,11 +67,18 @@ class PromoteRelease:
         sealed = await workflow.execute_activity_method(
             Promotions.seal, self._promotion, summary="seal and sign the bundle", **options.QUICK
         )
-        carried = PromoteCarried(document_sha256=sealed.document_sha256, peer_name=sealed.peer_name, deadline_unix=deadline.timestamp())
+        carried = PromoteCarried(
+            document_sha256=sealed.document_sha256,
+            bundle_sha256=sealed.bundle_sha256,
+            peer_name=sealed.peer_name,
+            deadline_unix=deadline.timestamp(),
+        )
         arrived = await self._hand_over(carried)
-        if arrived and self._given.road == "call":
-            await self._send_packages(sealed)
-        return carried
+        if not arrived or self._given.road != "call":
+            return carried
+        held = await workflow.execute_local_activity_method(Promotions.note_held, self._promotion, **options.SHOWN)
+        await self._send_packages(carried, [blob for blob in sealed.blobs if blob.sha256 not in held])
+        return replace(carried, spared=tuple(blob for blob in sealed.blobs if blob.sha256 in held))
 
     async def _prepare(self) -> None:
         """A target that fetches finds the deltas ready, since nobody computes while it asks; on the other roads they are made when they are sent."""
@@ -95,10 +105,11 @@ class PromoteRelease:
                 return True
             pause *= 2
 
-    async def _send_packages(self, sealed: Sealed) -> None:
-        total = sum(blob.size_bytes for blob in sealed.blobs)
+    async def _send_packages(self, carried: PromoteCarried, needs: Sequence[Need]) -> None:
+        total = sum(need.size_bytes for need in needs)
         done = 0
-        await self._tell(f"Sending {len(sealed.blobs)} packages to {sealed.peer_name}", state="running", done=0, total=total)
+        if needs:
+            await self._tell(f"Sending {len(needs)} packages to {carried.peer_name}", state="running", done=0, total=total)
 
         async def moved(blob: ReplicateInput, result: ReplicateResult) -> None:
             nonlocal done
@@ -117,7 +128,7 @@ class PromoteRelease:
                 ),
                 **options.SHOWN,
             )
-            await self._tell(f"{sealed.peer_name} has {blob.name}", done=done, total=total)
+            await self._tell(f"{carried.peer_name} has {blob.name}", done=done, total=total)
 
         blobs = [
             ReplicateInput(
@@ -125,13 +136,13 @@ class PromoteRelease:
                 task_id=self._given.task_id,
                 trust_id=self._given.trust_id,
                 direction="upload",
-                bundle_sha256=sealed.bundle_sha256,
-                sha256=blob.sha256,
-                size_bytes=blob.size_bytes,
-                role=blob.role,
-                name=blob.name,
+                bundle_sha256=carried.bundle_sha256,
+                sha256=need.sha256,
+                size_bytes=need.size_bytes,
+                role=need.role,
+                name=need.name,
             )
-            for blob in sealed.blobs
+            for need in needs
         ]
         await replicate_all(blobs, on_moved=moved)
 
@@ -144,8 +155,13 @@ class PromoteRelease:
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 self._continue_as_new(carried)
-            if not await self._news_within(self._given.recheck_seconds * options.FOLLOW_FACTOR, carried):
+            # Whoever lost what it had signed that it holds says nothing more than that it waits.
+            stuck = bool(carried.spared) and where.state == PromotionState.RECEIVED.value
+            if not await self._news_within(self._given.recheck_seconds * (1 if stuck else options.FOLLOW_FACTOR), carried):
                 return await self._give_up(await self._look(carried), carried)
+            if stuck and not self._news:
+                await self._send_packages(carried, carried.spared)
+                carried = replace(carried, spared=())
 
     async def _news_within(self, seconds: float, carried: PromoteCarried) -> bool:
         """True when there is news or it is time to look; False when the time for following is over."""

@@ -7,15 +7,13 @@ A package that cannot be had is no end: the story says what is lacking, and asks
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError, is_cancelled_exception
-from temporalio.workflow import ParentClosePolicy
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.inbox import BundleRef, Inbox, Lacking, Ready
+    from activities.inbox import BundleRef, Inbox, Lacking, Waiting
     from waybill.domain.bundles import Need
-    from waybill.domain.stories import ImportInput, ReceiveInput, ReplicateInput, ReplicateResult, StoryResult
+    from waybill.domain.stories import ReceiveInput, ReplicateInput, ReplicateResult, StoryResult
     from workflows import options
-    from workflows.import_release import ImportRelease
     from workflows.replicating import replicate_all
     from workflows.telling import TaskRef, ending_of, finish, note, tell
 
@@ -30,6 +28,7 @@ class ReceiveBundle:
         self._task = TaskRef(space_id=given.space_id, task_id=given.task_id)
         self._bundle = BundleRef(space_id=given.space_id, inbox_id=given.inbox_id)
         self._arrived = False
+        self._in_vain = False
 
     @workflow.signal
     def blob_arrived(self, _sha256: str) -> None:
@@ -38,10 +37,9 @@ class ReceiveBundle:
 
     @workflow.run
     async def run(self, _given: ReceiveInput) -> StoryResult:
-        """The bundle is ready to import, and its own story waits for the decision."""
+        """The bundle is ready to import, and a story of its own waits for the decision."""
         try:
-            ready = await self._complete()
-            await self._await_decision(ready)
+            await self._complete()
         except BaseException as error:
             ended = await finish(self._task, ending_of(error))
             if ended.state == "cancelled":
@@ -49,25 +47,36 @@ class ReceiveBundle:
             return ended
         return await finish(self._task, StoryResult(state="succeeded", message="Every package is here; ready to import"))
 
-    async def _complete(self) -> Ready:
+    async def _complete(self) -> None:
         while True:
             self._arrived = False
             lacking = await workflow.execute_activity_method(Inbox.needs, self._bundle, summary="compare with the store", **options.QUICK)
             if not lacking.needs:
-                try:
-                    return await workflow.execute_activity_method(
-                        Inbox.mark_ready, self._bundle, summary="ready to import", **options.QUICK
-                    )
-                except ActivityError as error:
-                    if not (isinstance(error.cause, ApplicationError) and error.cause.type == "package.missing"):
-                        raise  # a package that vanished in between is lacking again; anything else is an end
-                    continue
+                if await self._mark_ready():
+                    return
+                continue
             if lacking.deltas:
                 await self._rebuild(lacking)
                 continue
-            await workflow.execute_activity_method(Inbox.mark_waiting, self._bundle, summary="say what is lacking", **options.QUICK)
+            await self._say_lacking()
             if self._given.road != "call" or not await self._fetch(lacking):
                 await self._wait_for_blobs(lacking)
+
+    async def _mark_ready(self) -> bool:
+        """False when a package vanished since it was looked for: it is lacking again."""
+        try:
+            await workflow.execute_activity_method(Inbox.mark_ready, self._bundle, summary="ready to import", **options.QUICK)
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == "package.missing":
+                return False
+            raise
+        return True
+
+    async def _say_lacking(self) -> None:
+        """A connected sender is about to bring the packages, or we to fetch them: only what has not come after a while is missing."""
+        tell = self._given.road == "carrier" or self._in_vain
+        waiting = Waiting(space_id=self._given.space_id, inbox_id=self._given.inbox_id, tell=tell)
+        await workflow.execute_activity_method(Inbox.mark_waiting, waiting, summary="say what is lacking", **options.QUICK)
 
     async def _fetch(self, lacking: Lacking) -> bool:
         """True when everything that was lacking has come; False when some of it cannot be had now."""
@@ -123,24 +132,4 @@ class ReceiveBundle:
                 lambda: self._arrived, timeout=timedelta(seconds=self._given.recheck_seconds), timeout_summary="look into the store again"
             )
         except TimeoutError:
-            return
-
-    async def _await_decision(self, ready: Ready) -> None:
-        if ready.import_task_id is None:
-            return
-        given = ImportInput(
-            space_id=self._given.space_id,
-            task_id=ready.import_task_id,
-            inbox_id=self._given.inbox_id,
-            bundle_sha256=ready.bundle_sha256,
-        )
-        try:
-            await workflow.start_child_workflow(
-                ImportRelease.run,
-                given,
-                id=f"import:{given.inbox_id}",
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                static_summary=ready.title[:150],
-            )
-        except WorkflowAlreadyStartedError:
-            return  # the sweep was faster
+            self._in_vain = True

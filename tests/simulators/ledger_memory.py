@@ -138,10 +138,17 @@ class MemoryRecords(Generic[R]):
         )
 
     def _matching(self, equals: dict[str, Scalar], *, newest_first: bool = False) -> list[Columns]:
-        plain = self._mapper.compare(equals)
-        rows = self._work.rows_of(self._mapper.kind).items()
-        mine = [columns for key, columns in rows if not self._mapper.is_scoped or key[0] == self._work.space_id]
-        found = [columns for columns in mine if all(columns[name] == value for name, value in plain.items())]
+        wanted = tuple(self._mapper.compare(equals).items())
+        space_id = self._work.space_id if self._mapper.is_scoped else None
+        found = []
+        for key, columns in self._work.rows_of(self._mapper.kind).items():
+            if space_id is not None and key[0] != space_id:
+                continue
+            for name, value in wanted:
+                if columns[name] != value:
+                    break
+            else:
+                found.append(columns)
         return sorted(found, key=lambda columns: _bytes(columns["id"]), reverse=newest_first)
 
     def _writable(self, row: R) -> Columns:

@@ -13,7 +13,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.deployments import DeploymentRef, DeployPlan, EndDeployment, OpenedRun, OpenRun, PlannedAction, RunRef
-from activities.inbox import BundleRef, Lacking, Ready
+from activities.inbox import BundleRef, Lacking, Waiting
 from activities.messages import Round, TrustRef
 from activities.promotions import LookAt, PromotionRef, Sealed, Sent, SetPromotion, WhereItIs
 from activities.records import FinishTask, NoteTask, ShowTask
@@ -48,6 +48,7 @@ class ScriptedEffects:
     blobs: tuple[Need, ...] = ()
     where: WhereItIs = field(default_factory=lambda: WhereItIs(road_state="pending", state="sealed"))
     is_withdrawable: bool = True
+    held: tuple[str, ...] = ()
     present: set[str] = field(default_factory=set)
     arrives_on_download: bool = True
     deltas: set[str] = field(default_factory=set)
@@ -76,7 +77,7 @@ class ScriptedEffects:
     def control(self) -> list[Callable[..., Any]]:
         """The activities of the control queue."""
         return [
-            self.show, self.note, self.finish, self.seal, self.look, self.set_state, self.note_sent, self.withdraw, self.round,
+            self.show, self.note, self.finish, self.seal, self.look, self.set_state, self.note_sent, self.note_held, self.withdraw, self.round,
             self.wake_courier, self.needs, self.mark_waiting, self.mark_ready, self.apply_import, self.apply_rejection, self.begin,
             self.open_run, self.next_attempt, self.wait_for_decision, self.resume, self.finish_deployment, self.run_step,
         ]  # fmt: skip
@@ -119,6 +120,11 @@ class ScriptedEffects:
     async def set_state(self, given: SetPromotion) -> None:
         self._called("promotions.set_state", given)
 
+    @activity.defn(name="promotions.note_held")
+    async def note_held(self, given: PromotionRef) -> tuple[str, ...]:
+        self._called("promotions.note_held", given)
+        return self.held
+
     @activity.defn(name="promotions.note_sent")
     async def note_sent(self, given: Sent) -> None:
         self._called("promotions.note_sent", given)
@@ -145,13 +151,12 @@ class ScriptedEffects:
         return Lacking(needs=lacking, bundle_sha256=BUNDLE, peer_name="DevTest", deltas=deltas)
 
     @activity.defn(name="inbox.mark_waiting")
-    async def mark_waiting(self, given: BundleRef) -> None:
+    async def mark_waiting(self, given: Waiting) -> None:
         self._called("inbox.mark_waiting", given)
 
     @activity.defn(name="inbox.mark_ready")
-    async def mark_ready(self, given: BundleRef) -> Ready:
+    async def mark_ready(self, given: BundleRef) -> None:
         self._called("inbox.mark_ready", given)
-        return Ready(import_task_id="tsk_import", bundle_sha256=BUNDLE, title="DevTest: Web 1.0.0")
 
     @activity.defn(name="inbox.apply_import")
     async def apply_import(self, given: BundleRef) -> str:

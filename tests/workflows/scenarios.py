@@ -104,6 +104,17 @@ async def pushed_to_the_end(stage: Stage) -> WorkflowHandle[Any, Any]:
     return await ended(handle)
 
 
+async def pushed_to_a_target_that_lost_something(stage: Stage) -> WorkflowHandle[Any, Any]:
+    """We call: one package is spared, since the target holds it; it says no more than that it waits, so that one is sent as well."""
+    stage.effects.blobs, stage.effects.held = (blob("a"), blob("c")), (blob("a").sha256,)
+    handle = await stage.start("PromoteRelease", promotion("call", recheck_seconds=0.5), workflow_id="promote:prm_1")
+    await stage.until_said("Delivering to Prod")
+    await send_receipt(stage, handle, "received", "received")
+    await stage.until_asked("promotions.note_sent", 2)
+    await send_receipt(stage, handle, "lifecycle_completed", "completed")
+    return await ended(handle)
+
+
 async def collected_and_refused(stage: Stage) -> WorkflowHandle[Any, Any]:
     """The target calls and refuses the bundle."""
     handle = await stage.start("PromoteRelease", promotion("answer"), workflow_id="promote:prm_1")
@@ -168,9 +179,7 @@ async def fetched(stage: Stage) -> WorkflowHandle[Any, Any]:
     stage.effects.blobs = (blob("a"), blob("c"))
     stage.effects.refusals["transfers.download"] = [ConflictError("package.hash_mismatch", "other bytes")]
     given = ReceiveInput(space_id=SPACE, task_id=TASK, inbox_id="ibx_1", trust_id="trs_1", road="call", recheck_seconds=0.05)
-    handle = await ended(await stage.start("ReceiveBundle", given, workflow_id="receive:ibx_1"))
-    await stage.client.get_workflow_handle("import:ibx_1").terminate()
-    return handle
+    return await ended(await stage.start("ReceiveBundle", given, workflow_id="receive:ibx_1"))
 
 
 async def awaited(stage: Stage) -> WorkflowHandle[Any, Any]:
@@ -181,9 +190,17 @@ async def awaited(stage: Stage) -> WorkflowHandle[Any, Any]:
     await stage.until_said("Waiting for 1 packages from DevTest")
     stage.effects.present.add(blob("a").sha256)
     await handle.signal("blob_arrived", blob("a").sha256)
-    await ended(handle)
-    await stage.client.get_workflow_handle("import:ibx_1").terminate()
-    return handle
+    return await ended(handle)
+
+
+async def awaited_in_vain(stage: Stage) -> WorkflowHandle[Any, Any]:
+    """We are called: a package that does not come is told as missing, and comes then."""
+    stage.effects.blobs = (blob("a"),)
+    given = ReceiveInput(space_id=SPACE, task_id=TASK, inbox_id="ibx_1", trust_id="trs_1", road="answer", recheck_seconds=0.5)
+    handle = await stage.start("ReceiveBundle", given, workflow_id="receive:ibx_1")
+    await stage.until_asked("inbox.mark_waiting", 2)
+    stage.effects.present.add(blob("a").sha256)
+    return await ended(handle)
 
 
 async def rebuilt(stage: Stage) -> WorkflowHandle[Any, Any]:
@@ -199,9 +216,7 @@ async def rebuilt(stage: Stage) -> WorkflowHandle[Any, Any]:
     await stage.until_asked("inbox.needs", 4)
     stage.effects.present.add(blob("c").sha256)
     await handle.signal("blob_arrived", blob("c").sha256)
-    await ended(handle)
-    await stage.client.get_workflow_handle("import:ibx_1").terminate()
-    return handle
+    return await ended(handle)
 
 
 async def receiving_cancelled(stage: Stage) -> WorkflowHandle[Any, Any]:
@@ -395,6 +410,7 @@ async def rebuilt_alone(stage: Stage) -> WorkflowHandle[Any, Any]:
 SCENES: dict[str, tuple[Scene, ...]] = {
     "PromoteRelease": (
         pushed_to_the_end,
+        pushed_to_a_target_that_lost_something,
         collected_and_refused,
         prepared_and_collected,
         carried_and_failed_there,
@@ -403,7 +419,7 @@ SCENES: dict[str, tuple[Scene, ...]] = {
         never_heard_of,
         sealing_refused,
     ),
-    "ReceiveBundle": (fetched, awaited, rebuilt, receiving_cancelled),
+    "ReceiveBundle": (fetched, awaited, awaited_in_vain, rebuilt, receiving_cancelled),
     "ImportRelease": (approved, rejected, import_refused, import_cancelled),
     "DeployRelease": (deployed, step_failed, interrupted_and_retried, interrupted_and_failed, deployment_cancelled),
     "RunStep": (step_done, step_cancelled, machine_broke),

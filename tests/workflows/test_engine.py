@@ -110,7 +110,7 @@ async def test_a_timeline_tells_attempts_failures_and_summaries(engine: Temporal
     child = next(row for row in await asyncio.to_thread(engine.timeline, handle.id) if row.lane == "child" and row.status == "failed")
     assert child.failure is not None
     assert "package.hash_mismatch" in child.failure
-    assert {row.name for row in rows.values() if row.ended_at is None} == {"ImportRelease import:ibx_1"}
+    assert all(row.ended_at is not None for row in rows.values())
 
 
 async def test_a_retrying_activity_is_in_the_timeline(engine: TemporalEngine, stage: Stage) -> None:

@@ -14,7 +14,7 @@ from tests.simulators.scripted_effects import BUNDLE, action, blob
 from tests.workflows import scenarios
 from tests.workflows.scenarios import decision, promotion, step_decision
 from tests.workflows.stage import Stage, raised_stage, until
-from waybill.domain.stories import CourierInput, ImportInput, ReceiptSeen, RunEnded, StoryResult
+from waybill.domain.stories import CourierInput, ImportInput, ReceiptSeen, ReceiveInput, RunEnded, StoryResult
 from waybill.errors import UnavailableError
 
 pytestmark = pytest.mark.server
@@ -55,6 +55,26 @@ async def test_a_pushed_promotion_runs_to_the_end(stage: Stage) -> None:
     assert sorted(given.sha256[0] for given in stage.effects.asked("transfers.upload")) == ["a", "c"]
     assert sorted(given.bytes_sent for given in stage.effects.asked("promotions.note_sent")) == [1000, 1000]
     assert stage.effects.asked("records.finish")[-1].state == "succeeded"
+
+
+async def test_what_the_target_holds_is_sent_only_if_it_keeps_waiting(stage: Stage) -> None:
+    """A package that the target has signed that it holds is no story; a target that lost it gets it after the first look in vain."""
+    result = await result_of(await scenarios.pushed_to_a_target_that_lost_something(stage))
+    assert result.state == "succeeded"
+    assert [given.sha256[0] for given in stage.effects.asked("transfers.upload")] == ["c", "a"]
+
+
+async def test_what_the_target_holds_is_not_sent(stage: Stage) -> None:
+    """Nothing is sent when everything is there, and no word is said of sending."""
+    stage.effects.blobs, stage.effects.held = (blob("a"),), (blob("a").sha256,)
+    handle = await stage.start("PromoteRelease", promotion("call"), workflow_id="promote:prm_1")
+    await stage.until_said("Delivering to Prod")
+    await scenarios.send_receipt(stage, handle, "ready", "ready")
+    await stage.until_said("Ready to import; waiting for a decision at Prod")
+    await scenarios.send_receipt(stage, handle, "lifecycle_completed", "completed")
+    assert (await result_of(handle)).state == "succeeded"
+    assert stage.effects.asked("transfers.upload") == []
+    assert not any(words.startswith("Sending") for words in stage.effects.words())
 
 
 async def test_no_package_is_sent_before_the_bundle_arrived(stage: Stage) -> None:
@@ -153,6 +173,23 @@ async def test_awaited_packages_wake_the_story(stage: Stage) -> None:
     assert (await result_of(await scenarios.awaited(stage))).state == "succeeded"
     assert stage.effects.asked("transfers.download") == []
     assert len(stage.effects.asked("inbox.needs")) == 2
+
+
+async def test_only_what_did_not_come_after_a_while_is_told_as_missing(stage: Stage) -> None:
+    """A connected sender is about to bring it: the target complains at the second look; on a carrier, where nobody can ask, at once."""
+    assert (await result_of(await scenarios.awaited_in_vain(stage))).state == "succeeded"
+    told = [given.tell for given in stage.effects.asked("inbox.mark_waiting")]
+    assert (told[0], set(told[1:])) == (False, {True})
+
+
+async def test_a_carrier_that_lacks_a_package_is_complained_of_at_once(stage: Stage) -> None:
+    """Nothing more comes by itself."""
+    stage.effects.blobs = (blob("a"),)
+    given = ReceiveInput(space_id="spc_1", task_id="tsk_1", inbox_id="ibx_1", trust_id="trs_1", road="carrier")
+    handle = await stage.start("ReceiveBundle", given, workflow_id="receive:ibx_1")
+    await stage.until_asked("inbox.mark_waiting")
+    assert stage.effects.asked("inbox.mark_waiting")[0].tell
+    await handle.terminate()
 
 
 async def test_deltas_that_came_are_used_and_one_that_does_not_serve_is_waited_for_whole(stage: Stage) -> None:

@@ -81,6 +81,16 @@ def plan_bundle(ports: Ports, work: Work, *, trust_id: str, bundle_sha256: str) 
     }
 
 
+def held_there(ports: Ports, work: Work, promotion: Promotion) -> list[Way]:
+    """The blobs of a promotion that its target has signed that it holds."""
+    known = inventories.newest(work, promotion.trust_id)
+    if known is None:
+        return []
+    proven = {one.sha256 for one in known.doc.packages}
+    doc = releases.read_doc(ports, work, work.of(Release).get(promotion.release_row_id))
+    return [_there(need) for need in sealing.blobs_of(doc) if need.sha256 in proven]
+
+
 def plan_promotion(ports: Ports, work: Work, promotion: Promotion) -> Mapping[str, Way]:
     """As ``plan_bundle``, for a promotion that may not be sealed yet."""
     trust = work.of(Trust).get(promotion.trust_id)
@@ -140,10 +150,14 @@ def prepare(ports: Ports, *, space_id: str, promotion_id: str, watch: Watch) -> 
 
 def _way(need: Need, name: Held | None, proven: Collection[str], held: Collection[Held], encoders: tuple[Encoder, ...]) -> Way:
     if need.sha256 in proven:
-        return Way(need=need, how=NOTHING, reason="the target holds it")
+        return _there(need)
     wanted = name or Held(need.sha256, need.size_bytes)
     found = planning.plan(wanted, tuple(held))
     return Way(need=need, how=found.how, reason=found.reason, base=found.base, encoders=encoders)
+
+
+def _there(need: Need) -> Way:
+    return Way(need=need, how=NOTHING, reason="the target holds it")
 
 
 def _held(ports: Ports, work: Work, promotion: Promotion, proven: Collection[str]) -> list[Held]:

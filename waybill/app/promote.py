@@ -150,6 +150,16 @@ def note_sent(ports: Ports, *, space_id: str, promotion_id: str, cost: moved_byt
         return moved_bytes.note(ports, work, work.of(Promotion).get(promotion_id), cost)
 
 
+def note_held(ports: Ports, *, space_id: str, promotion_id: str) -> tuple[str, ...]:
+    """The digests of what the target has signed that it holds, each counted on the promotion as not sent."""
+    with ports.ledger.write(space_id) as work:
+        promotion = work.of(Promotion).get(promotion_id)
+        held = deltas.held_there(ports, work, promotion)
+        for way in held:
+            promotion = moved_bytes.note(ports, work, promotion, moved_bytes.Cost.of(way))
+    return tuple(way.need.sha256 for way in held)
+
+
 def set_state(
     ports: Ports, *, space_id: str, promotion_id: str, state: PromotionState, code: str | None = None, message: str | None = None
 ) -> Promotion:

@@ -98,8 +98,8 @@ def needs_now(ports: Ports, *, space_id: str, inbox_id: str) -> tuple[Need, ...]
         return lacking(work, work.of(InboxBundle).get(inbox_id).needs)
 
 
-def mark_waiting(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
-    """The row and its task say what is lacking; a ``missing`` receipt is on the outbox the first time.
+def mark_waiting(ports: Ports, *, space_id: str, inbox_id: str, tell: bool) -> InboxBundle:
+    """The row and its task say what is lacking; with ``tell`` a ``missing`` receipt is on the outbox, once.
 
     ``bytes_received`` counts what is here of what the bundle needs.
     """
@@ -112,7 +112,7 @@ def mark_waiting(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
         here = sum(need.size_bytes for need in inbox.needs) - sum(need.size_bytes for need in missing)
         if here != inbox.bytes_received:
             inbox = work.of(InboxBundle).replace(replace(inbox, bytes_received=here))
-        if not receipts.was_emitted(work, trust_id=inbox.trust_id, bundle_sha256=inbox.bundle_sha256, event="missing"):
+        if tell and not receipts.was_emitted(work, trust_id=inbox.trust_id, bundle_sha256=inbox.bundle_sha256, event="missing"):
             facts = receipts.ReceiptFacts(
                 event="missing", release_sha256=inbox.release_sha256, bundle_sha256=inbox.bundle_sha256, code="package.missing"
             )
@@ -134,10 +134,9 @@ def mark_waiting(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
 
 
 def mark_ready(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
-    """Every package is here: state ``ready``, the receive task ended, the ``import`` task queued (``import_task_id``), receipt and inventory out.
+    """Every package is here: state ``ready``, the receive task ended, the ``import`` task started (``import_task_id``), receipt and inventory out.
 
-    The caller may start ``ImportRelease`` as ``import:{inbox_id}`` (by ``tasks.start`` or as a child); ``tasks.start_queued`` and
-    ``importing.decide`` start it too when nobody did. Calling again returns the row as it is.
+    Calling again returns the row as it is.
 
     Raises:
         ConflictError: package.missing, when a blob is not here.
@@ -159,8 +158,18 @@ def mark_ready(ports: Ports, *, space_id: str, inbox_id: str) -> InboxBundle:
         message="Every package is here and verified",
         result={"inbox_id": inbox.id},
     )
+    _start_import(ports, inbox)
     receipts.wake_courier(ports, (inbox.trust_id,))
     return inbox
+
+
+def _start_import(ports: Ports, inbox: InboxBundle) -> None:
+    if inbox.import_task_id is None:
+        return
+    with ports.ledger.read(inbox.space_id) as work:
+        task = work.of(Task).get(inbox.import_task_id)
+    if task.state is TaskState.QUEUED:
+        tasks.start_soon(ports, task)
 
 
 def mark_refused(ports: Ports, *, space_id: str, inbox_id: str, refusal: WaybillError) -> InboxBundle:

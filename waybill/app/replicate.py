@@ -144,18 +144,23 @@ def _put(
     ports: Ports, given: ReplicateInput, *, key: str, size_bytes: int, offer: UploadOffer, ask: Callable[[], UploadOffer], watch: Watch
 ) -> transfer.Moved:
     """Every part of the object ``key`` lies at the target, which has joined them."""
+    last = offer
+
+    def renew() -> UploadOffer:
+        nonlocal last
+        last = ask()
+        return last
+
     moved = transfer.upload_blob(
         ports,
         key=key,
         size_bytes=size_bytes,
         offer=offer,
-        renew=ask,
+        renew=renew,
         ca_pem=offer.ca_pem,
         on_bytes=watch.on_bytes,
         is_cancelled=watch.is_cancelled,
     )
-    # Asked afresh: when the upload there vanished on the way, its successor has another id.
-    last = ask()
     if not last.have and last.upload_id is not None:
         exchange.ask_complete(
             ports,

@@ -7,6 +7,8 @@ One frozen input and one result per workflow. Named here, in the pure core, so t
 from dataclasses import dataclass
 from typing import Final
 
+from waybill.domain.bundles import Need
+
 CONTROL_QUEUE: Final = "control"
 TRANSFER_QUEUE: Final = "transfer"
 STEP_CONTROL_QUEUE: Final = "step-control"
@@ -19,11 +21,16 @@ def machine_queue(machine_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteCarried:
-    """What a long-lived ``PromoteRelease`` hands to itself when its history grows: the bundle left, and is followed until ``deadline_unix``."""
+    """What a long-lived ``PromoteRelease`` hands to itself when its history grows: the bundle left, and is followed until ``deadline_unix``.
+
+    ``spared`` was not sent, since the target has signed that it holds it.
+    """
 
     document_sha256: str
+    bundle_sha256: str
     peer_name: str
     deadline_unix: float
+    spared: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ The SHA-256 of its payload is the release digest. Byte-level description: docs/f
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from waybill.domain.ids import JsonValue
@@ -21,6 +22,10 @@ MAX_VARIABLES: Final = 10_000
 MAX_PACKAGES: Final = 5_000
 MAX_ATTACHMENTS: Final = 1_000
 MAX_BLOB_BYTES: Final = 2**50
+
+_KEPT: Final = 256
+_KEPT_BYTES: Final = 64 * 1024
+"""So many payloads of at most this size stay decoded: the same few releases are read for each message about them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +166,10 @@ def decode(payload: bytes) -> ReleaseDoc:
             bundle.incomplete, when an action names a package or a step package that the release does not list.
     Source: docs/formats/release-v1.md.
     """
+    return _kept(payload) if len(payload) <= _KEPT_BYTES else _read(payload)
+
+
+def _read(payload: bytes) -> ReleaseDoc:
     fields = open_document(payload)
     doc = ReleaseDoc(
         release_id=fields.id("release_id", "rel"),
@@ -182,6 +191,9 @@ def decode(payload: bytes) -> ReleaseDoc:
     fields.end()
     _check_whole(doc)
     return doc
+
+
+_kept = lru_cache(_KEPT)(_read)
 
 
 def _check_whole(doc: ReleaseDoc) -> None:

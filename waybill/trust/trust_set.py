@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from waybill.domain.trusts import Grants, Trust, TrustState
@@ -21,6 +22,9 @@ from waybill.trust.certificates import Certificate
 from waybill.trust.keys import fingerprint
 
 MAX_IDENTITY_BYTES: Final = 512 * 1024
+_KEPT: Final = 64
+"""Identities whose proof is kept in memory, of at most ``MAX_IDENTITY_BYTES`` each."""
+
 _PROOF = object()
 
 
@@ -127,27 +131,12 @@ def verify_identity(data: bytes, *, now: datetime) -> VerifiedIdentity:
             certificate; trust.key_revoked, when an identity key is revoked.
     Source: docs/formats/identity-v1.md, section 4.
     """
-    env, doc = _open(data)
-    issuers = tuple(certificates.check_identity(one, space_id=doc.space_id) for one in doc.identity_keys)
-    signing = _leaves(doc.signing, certificates.SIGNING, doc.space_id, issuers)
-    encryption = _leaves(doc.encryption, certificates.ENCRYPTION, doc.space_id, issuers)
-    _check_different(issuers, signing, encryption)
-    signatures.verified_by(env, _candidates(issuers), threshold=doc.threshold)
-    for issuer in issuers:
+    proven = _proven(data)
+    for issuer in proven.identity_keys:
         issuer.check_time(now)
-    if {one.key_sha256 for one in doc.revoked} & {one.spki_sha256 for one in issuers}:
+    if {one.key_sha256 for one in proven.doc.revoked} & {one.spki_sha256 for one in proven.identity_keys}:
         raise TrustError("trust.key_revoked", "The identity revokes its own identity key")
-    return VerifiedIdentity(
-        doc=doc,
-        fingerprint=fingerprint(doc.identity_keys),
-        envelope_sha256=hashlib.sha256(data).hexdigest(),
-        payload_sha256=hashlib.sha256(env.payload).hexdigest(),
-        envelope=data,
-        identity_keys=issuers,
-        signing=signing,
-        encryption=encryption,
-        proof=_PROOF,
-    )
+    return proven
 
 
 def verify_identity_update(current: VerifiedIdentity, data: bytes, *, now: datetime) -> VerifiedIdentity:
@@ -207,6 +196,28 @@ def peer_of(trust: Trust, now: datetime) -> TrustedPeer:
         grants=trust.grants,
         confirmed=trust.state is TrustState.ACTIVE,
         retired=trust.state is TrustState.RETIRED,
+    )
+
+
+@lru_cache(_KEPT)
+def _proven(data: bytes) -> VerifiedIdentity:
+    """What ``verify_identity`` finds out that no time can change. The same few identities are verified for each message; refusals are not kept."""
+    env, doc = _open(data)
+    issuers = tuple(certificates.check_identity(one, space_id=doc.space_id) for one in doc.identity_keys)
+    signing = _leaves(doc.signing, certificates.SIGNING, doc.space_id, issuers)
+    encryption = _leaves(doc.encryption, certificates.ENCRYPTION, doc.space_id, issuers)
+    _check_different(issuers, signing, encryption)
+    signatures.verified_by(env, _candidates(issuers), threshold=doc.threshold)
+    return VerifiedIdentity(
+        doc=doc,
+        fingerprint=fingerprint(doc.identity_keys),
+        envelope_sha256=hashlib.sha256(data).hexdigest(),
+        payload_sha256=hashlib.sha256(env.payload).hexdigest(),
+        envelope=data,
+        identity_keys=issuers,
+        signing=signing,
+        encryption=encryption,
+        proof=_PROOF,
     )
 
 

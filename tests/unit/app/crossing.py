@@ -93,7 +93,9 @@ class Crossing:
         if self.road is Road.ANSWER:
             target = self.world.target
             return [replicate.fetch(target.ports, self.given(inbox, need), watch=WATCH) for need in lacking]
-        return [self.send(promotion, inbox, need) for need in inbox.needs]
+        source = self.world.source
+        held = promote.note_held(source.ports, space_id=source.space_id, promotion_id=promotion.id)
+        return [self.send(promotion, inbox, need) for need in inbox.needs if need.sha256 not in held]
 
     def send(self, promotion: Promotion, inbox: InboxBundle, need: Need) -> ReplicateResult:
         """One blob pushed, and counted."""

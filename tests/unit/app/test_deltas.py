@@ -180,7 +180,7 @@ def test_a_store_that_is_away_is_no_reason_for_the_whole_file(push: Crossing) ->
     push.exchange()
     with pytest.raises(UnavailableError):
         push.move(promotion)
-    assert [one.how for one in push.move(promotion)] == ["delta", "nothing"]
+    assert [one.how for one in push.move(promotion)] == ["delta"]
 
 
 @pytest.mark.parametrize("code", ["delta.encoder_unavailable", "delta.malformed", "delta.result_mismatch"])
@@ -214,7 +214,7 @@ def test_a_delta_by_carrier_that_does_not_serve_is_followed_by_a_whole_carrier()
     summary = carry_file(world.source, world.to_target, world.target)
     assert blobs_of(summary)["refused"] == [{"sha256": NEW, "code": "delta.encoder_unavailable"}]
     inbox = crossing.newest()
-    receive.mark_waiting(world.target.ports, space_id=inbox.space_id, inbox_id=inbox.id)
+    receive.mark_waiting(world.target.ports, space_id=inbox.space_id, inbox_id=inbox.id, tell=True)
     carry_file(world.target, world.to_source, world.source)
     made, _ = carrier.start_export(world.source.ports, SYSTEM, space_id=world.source.space_id, trust=world.to_target.id, repeat=True)
     done = carrier.export(world.source.ports, space_id=world.source.space_id, carrier_id=made.id, on_bytes=lambda _total: None)
@@ -302,7 +302,7 @@ def test_a_lying_delta_makes_nothing_visible(push: Crossing) -> None:
     assert blob_key(NEW) not in target.site.objects.stored
     assert deltas_in_store(push, at_target=True) == []
     assert [(row.state, row.code) for row in arrived(push)] == [("refused", "delta.result_mismatch")]
-    assert [one.how for one in push.move(promotion)] == ["whole", "nothing"]
+    assert [one.how for one in push.move(promotion)] == ["whole"]
     assert target.site.objects.stored[blob_key(NEW)] == CHANGED
 
 
@@ -322,7 +322,7 @@ def test_a_push_that_was_broken_off_goes_on(push: Crossing) -> None:
         push.move(promotion)
     put = push.world.source.site.peer.bytes_put
     push.during_rest = push.rebuild_there
-    assert [one.how for one in push.move(promotion)] == ["delta", "nothing"]
+    assert [one.how for one in push.move(promotion)] == ["delta"]
     assert push.world.source.site.peer.bytes_put == put
 
 
@@ -339,7 +339,7 @@ def test_a_delta_that_the_target_loses_is_sent_again_but_not_for_ever(push: Cros
             push.rebuild_there()
 
     push.during_rest = lose
-    assert [one.how for one in push.move(promotion)] == ["whole", "nothing"]
+    assert [one.how for one in push.move(promotion)] == ["whole"]
 
 
 def test_a_pull_that_was_broken_off_goes_on(pull: Crossing) -> None:

@@ -188,14 +188,16 @@ def test_a_gap_is_accepted_and_told_until_it_closes(world: World) -> None:
 
 
 def test_a_missing_package_keeps_the_bundle_waiting(world: World) -> None:
-    """Without its packages a bundle is not ready, says what is lacking, and tells the source once."""
+    """Without its packages a bundle is not ready, says what is lacking, and tells the source once it should know."""
     inbox = world.accept(world.promote(world.release()))
     ports, space_id = world.target.ports, world.target.space_id
     with pytest.raises(ConflictError) as caught:
         receive.mark_ready(ports, space_id=space_id, inbox_id=inbox.id)
     assert caught.value.code == "package.missing"
-    receive.mark_waiting(ports, space_id=space_id, inbox_id=inbox.id)
-    receive.mark_waiting(ports, space_id=space_id, inbox_id=inbox.id)
+    receive.mark_waiting(ports, space_id=space_id, inbox_id=inbox.id, tell=False)
+    assert events(world.target, "out") == ["received"]
+    receive.mark_waiting(ports, space_id=space_id, inbox_id=inbox.id, tell=True)
+    receive.mark_waiting(ports, space_id=space_id, inbox_id=inbox.id, tell=True)
     assert events(world.target, "out") == ["received", "missing"]
     with ports.ledger.read(space_id) as work:
         task = work.of(Task).get(inbox.task_id)
@@ -205,6 +207,7 @@ def test_a_missing_package_keeps_the_bundle_waiting(world: World) -> None:
     ready = receive.mark_ready(ports, space_id=space_id, inbox_id=inbox.id)
     assert (ready.state, receive.mark_ready(ports, space_id=space_id, inbox_id=inbox.id)) == (InboxState.READY, ready)
     assert events(world.target, "out") == ["received", "missing", "ready"]
+    assert world.target.site.engine.started[f"import:{inbox.id}"].story == "ImportRelease"
 
 
 def test_a_bundle_that_expires_while_it_waits_is_refused(world: World) -> None:
