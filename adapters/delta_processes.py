@@ -18,8 +18,9 @@ from typing import Final, Literal, Self
 import numpy as np
 
 from adapters.delta_node import NodeDeflate, NodePool
+from adapters.delta_samples import TOKENS
 from adapters.program_pipe import STALL_SECONDS, Counted, Program, RefusedError, find_program, run_program, tool_failed
-from waybill.delta.encoders import PURE_ENCODERS, Encoder, EncoderSet
+from waybill.delta.encoders import PURE_ENCODERS, Encoder, EncoderSet, Sample
 from waybill.delta.encoding import zstd as zstd_frames
 from waybill.delta.encoding.deflate import flushed_before_the_end
 from waybill.delta.encoding.writes import refuse_corrections
@@ -160,6 +161,11 @@ class NativeTokens:
     program: Program
     name: str = "tokens:1"
     codec: str = "deflate"
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Streams of many writers."""
+        return TOKENS
 
     def correct(self, plain: View, coded: View) -> bytes | None:
         """Corrections with which ``encode`` makes ``coded``; None when the helper finds none, or the stream is too long for it."""

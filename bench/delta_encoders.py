@@ -93,7 +93,7 @@ def _encoders(plain: bytes) -> None:
 
 
 def _correcting(encoder: "object", plain: bytes) -> None:
-    from waybill.delta.encoder_vectors import deflated_plainly
+    from tests.vectors.plain_deflate import deflated_plainly
     from waybill.delta.encoders import CorrectingEncoder
     from waybill.delta.io import BytesReader, whole
 

@@ -23,7 +23,6 @@ from typing import Any, Final, Literal
 HOME: Final = Path("var/bench/pairs")
 Side = Literal["old", "new"]
 _TIMEOUT_SECONDS: Final = 1800
-_GLIBC: Final = ("2_34", "2_28", "2_27", "2_26", "2_24", "2_17")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,6 @@ class Pair:
     why: str
     old: File
     new: File
-    machine: str
     reference: dict[str, int]
 
     def path(self, home: Path, side: Side) -> Path:
@@ -70,7 +68,6 @@ def load_pairs() -> list[Pair]:
             **{key: row[key] for key in ("id", "group", "registry", "package", "format", "kind", "step", "why")},
             old=File(**row["old"]),
             new=File(**row["new"]),
-            machine=row.get("machine", "x86_64"),
             reference=row.get("reference", {}),
         )
         for row in rows
@@ -92,7 +89,7 @@ def fetch(pair: Pair, side: Side, home: Path) -> Path:
     if target.exists() and _sha256(target) == want.sha256:
         return target
     with tempfile.TemporaryDirectory() as made:
-        got = _download(_command(pair, want.version, made), Path(made))
+        got = _download(_command(pair, want, made), Path(made))
         if (digest := _sha256(got)) != want.sha256:
             raise ValueError(f"{got.name}: expected SHA-256 {want.sha256}, found {digest}")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,11 +107,12 @@ def _download(command: Sequence[str], into: Path) -> Path:
     return got[0]
 
 
-def _command(pair: Pair, version: str, into: str) -> list[str]:
+def _command(pair: Pair, want: File, into: str) -> list[str]:
     """The client's call that puts exactly one file into the empty directory ``into``, which is its working directory too."""
+    version = want.version
     match pair.registry:
         case "pypi":
-            kind = [f"--no-binary={pair.package}"] if pair.format == "sdist" else _wheel_options(pair.machine)
+            kind = [f"--no-binary={pair.package}"] if pair.format == "sdist" else _wheel_options(want.file)
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
             return [*pip, *kind, "--dest", into, f"{pair.package}=={version}"]
         case "npm":
@@ -133,10 +131,9 @@ def _command(pair: Pair, version: str, into: str) -> list[str]:
     raise ValueError(f"unknown registry {pair.registry!r}")
 
 
-def _wheel_options(machine: str) -> list[str]:
-    """CPython 3.12 on glibc, whatever Python runs this."""
-    tags = [*(f"manylinux_{version}_{machine}" for version in _GLIBC), f"manylinux2014_{machine}", "any"]
-    platforms = [option for tag in tags for option in ("--platform", tag)]
+def _wheel_options(file: str) -> list[str]:
+    """CPython 3.12, whatever Python runs this, and the platform of just this wheel: a version may have several that would do."""
+    platforms = [option for tag in file.removesuffix(".whl").rsplit("-", 1)[1].split(".") for option in ("--platform", tag)]
     return ["--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp", *platforms]
 
 

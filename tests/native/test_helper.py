@@ -14,7 +14,8 @@ import pytest
 from zlib_ng import zlib_ng
 
 from adapters.delta_processes import DeltaProcesses
-from waybill.delta.encoders import CorrectingEncoder
+from waybill.delta.encoder_vectors import vector
+from waybill.delta.encoders import CorrectingEncoder, identity_of
 from waybill.delta.io import Aligner, BytesReader, whole
 from waybill.errors import WaybillError
 
@@ -96,6 +97,13 @@ def _streams() -> Iterator[tuple[str, bytes]]:
     engine = zlib.compressobj(6, zlib.DEFLATED, -12)
     parts = [engine.compress(PLAIN[at : at + 7001]) + engine.flush(zlib.Z_SYNC_FLUSH) for at in range(0, len(PLAIN), 7001)]
     yield "flushed often, small window", b"".join(parts) + engine.flush()
+
+
+def test_who_it_is_never_changes(tokens: CorrectingEncoder) -> None:
+    """Each sample leads to a stream of its vector, the same as on the day when the encoder got its name."""
+    for name, corrections in tokens.samples:
+        assert zlib.decompress(b"".join(tokens.encode([vector(name)], corrections)), -15) == vector(name)
+    assert identity_of(tokens).digest.hex() == "19d764f90a161d232a420f9fb6a7eab1"
 
 
 @pytest.mark.parametrize(("name", "coded"), list(_streams()), ids=[name for name, _ in _streams()])

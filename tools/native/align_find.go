@@ -64,14 +64,19 @@ func (c *choice) consider(o int) bool {
 type samples struct {
 	old   []byte
 	shift uint
-	head  []int32 // by hash: the last sample
-	prev  []int32 // by sample: the one before with the same hash; sample 0 is none
-	place []int32
+	head  []int32  // by hash: the last sample; 0 is none
+	entry []uint64 // by sample: some bits of its hash, the sample before with the same place in head, its place
+	// Most words of a new file that are looked for are not there; this says so without another look into memory.
+	perhaps []uint64
 }
 
 const (
-	sampleBits = 2
-	multiplier = 0x9E3779B97F4A7C15
+	sampleBits  = 2
+	multiplier  = 0x9E3779B97F4A7C15
+	placeBits   = 29 // alignLimit
+	beforeBits  = 28
+	tagBits     = 64 - placeBits - beforeBits
+	perhapsBits = 3 // so many times as many bits as places in head, as a power of two
 )
 
 func newSamples(old []byte) *samples {
@@ -79,30 +84,44 @@ func newSamples(old []byte) *samples {
 	for 1<<size < len(old)>>sampleBits {
 		size++
 	}
-	s := &samples{old: old, shift: 64 - size - sampleBits, head: make([]int32, 1<<size)}
-	room := len(old)>>sampleBits + len(old)>>(sampleBits+3) + 16
-	s.prev, s.place = make([]int32, 1, room), make([]int32, 1, room)
+	s := &samples{old: old, shift: 64 - size - sampleBits, head: make([]int32, 1<<size), perhaps: make([]uint64, 1<<(size+perhapsBits-6))}
+	s.entry = make([]uint64, 1, len(old)>>sampleBits+len(old)>>(sampleBits+3)+16)
 	for i := 0; i+8 <= len(old); i++ {
-		word := binary.LittleEndian.Uint64(old[i:])
-		if s.wants(word) {
-			h := word * multiplier >> s.shift
-			s.prev = append(s.prev, s.head[h])
-			s.head[h] = int32(len(s.place))
-			s.place = append(s.place, int32(i))
+		hash := binary.LittleEndian.Uint64(old[i:]) * multiplier
+		if hash>>(64-sampleBits) != 0 {
+			continue
 		}
+		h, bit := hash>>s.shift, hash>>(s.shift-perhapsBits)
+		s.perhaps[bit>>6] |= 1 << (bit & 63)
+		s.entry = append(s.entry, s.tag(hash)<<(64-tagBits)|uint64(s.head[h])<<placeBits|uint64(i))
+		s.head[h] = int32(len(s.entry) - 1)
 	}
 	return s
 }
 
+// tag is what an entry tells of the hash beyond its place in head.
+func (s *samples) tag(hash uint64) uint64 { return hash >> (s.shift - tagBits) & (1<<tagBits - 1) }
+
 func (s *samples) wants(word uint64) bool { return word*multiplier>>(64-sampleBits) == 0 }
 
 func (s *samples) look(p *path, i int, word uint64) {
-	c := newChoice(p, i, word)
-	c.score += gainLeast
-	k := s.head[word*multiplier>>s.shift]
+	hash := word * multiplier
+	if bit := hash >> (s.shift - perhapsBits); s.perhaps[bit>>6]>>(bit&63)&1 == 0 {
+		return
+	}
+	tag := s.tag(hash)
+	var c choice
+	k := s.head[hash>>s.shift]
 	for n := 0; n < depthMost && k != 0; n++ {
-		c.consider(int(s.place[k]))
-		k = s.prev[k]
+		entry := s.entry[k]
+		if entry>>(64-tagBits) == tag {
+			if c.p == nil {
+				c = newChoice(p, i, word)
+				c.score += gainLeast
+			}
+			c.consider(int(entry & (1<<placeBits - 1)))
+		}
+		k = int32(entry >> placeBits & (1<<beforeBits - 1))
 	}
 	if c.found {
 		p.add(c.shift, i)

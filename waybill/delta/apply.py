@@ -100,8 +100,8 @@ def open_sources(base: ReaderAt, recipe: Recipe, tools: Tools) -> list[View]:
     return sources
 
 
-def make_blocks(sources: list[View], delta: ReaderAt, found: reader.Delta, tools: Tools) -> None:
-    """Appends the output of every block to ``sources``."""
+def make_blocks(sources: list[View], delta: ReaderAt, found: reader.Delta, tools: Tools, memo: predict.Memo | None = None) -> None:
+    """Appends the output of every block to ``sources``; with ``memo`` what is known of old programs already is not sought again."""
     spool = tools.spool()
     used: dict[int, int] = {}
     for block, (offset, length) in zip(found.recipe.blocks, found.payloads, strict=True):
@@ -114,7 +114,7 @@ def make_blocks(sources: list[View], delta: ReaderAt, found: reader.Delta, tools
         else:
             taken = used.get(block.extra, 0)
             spare = sources[block.extra].sub(taken, min(block.size, sources[block.extra].size - taken))
-            data, count = records.decode(base, payload.read(), spare.read(), block.size, _predictor(block), tools.limits)
+            data, count = records.decode(base, payload.read(), spare.read(), block.size, _predictor(block), tools.limits, memo)
             used[block.extra] = taken + count
             spool.append(data)
         if spool.size - start != block.size:

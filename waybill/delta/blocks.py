@@ -51,8 +51,12 @@ class Patch:
     predictor: str
 
 
-def patch(old: bytes, new: bytes, aligner: Aligner, tier: Tier) -> Patch | None:
-    """``new`` told by ``old``, in the smallest way that is known; None when they have too little in common, and then a pool is smaller."""
+def patch(old: bytes, new: bytes, aligner: Aligner, tier: Tier, memo: predict.Memo) -> Patch | None:
+    """``new`` told by ``old``, in the smallest way that is known; None when they have too little in common, and then a pool is smaller.
+
+    Args:
+        memo: keeps what was seen in ``old``.
+    """
     if not old or not new:
         return None
     foretold = next((one for one in predict.PREDICTORS if one.applies(old, new)), None)
@@ -60,6 +64,8 @@ def patch(old: bytes, new: bytes, aligner: Aligner, tier: Tier) -> Patch | None:
     found = aligner.align(old, new, mode) if foretold is None else foretold.align(old, new, aligner, mode)
     if _hopeless(found.records if isinstance(found, predict.Aligned) else found, new):
         return None
+    if isinstance(found, predict.Aligned):
+        memo.keep(old, found.known)
     payload, extra = records.encode(old, new, found, foretold, fast=tier == "online")
     return Patch(payload, extra, foretold.name if foretold else "")
 

@@ -12,12 +12,15 @@ from waybill.delta.io import View
 from waybill.delta.large import stretches
 from waybill.delta.match import Host, Index, Leaf
 from waybill.delta.model import PATCH, POOL
+from waybill.delta.predict import Memo
 from waybill.delta.tools import Tools
 
 _PATCH_LEAST: Final = 4096
 """A smaller binary costs less in a pool than as a patch of its own."""
 _SHORT: Final = 4096
 """Bytes of a piece that is sought behind the last copy."""
+_AROUND: Final = 1 << 20
+"""Bytes of the old piece on both sides of a short changed stretch in which it is sought; a longer one is sought as much farther as it is long."""
 _TEXT_LEAST: Final = 1 << 20
 """Text from this length on is worth an attempt at alignment: if little of it has changed, that is told in fewer bytes than by a pool."""
 _NEAR: Final = 4096
@@ -67,6 +70,7 @@ class Composer:
         self._scratch = tools.spool()
         self._group = tools.limits.group_bytes
         self.copied_bytes = 0
+        self.memo = Memo()
 
     def add(self, piece: Piece) -> None:
         """Decides for one piece; what is not copied waits for :meth:`finish`."""
@@ -125,8 +129,9 @@ class Composer:
             if one.equal:
                 self._copy(places, Place(before.host, before.offset + one.old, one.length))
             else:
-                start = max(0, one.old - size // 4)
-                length = min(before.view.length - start, one.length + size // 2)
+                margin = min(size // 4, _AROUND + one.length)
+                start = max(0, one.old - margin)
+                length = min(before.view.length - start, one.length + 2 * margin)
                 self._wait(view.sub(at, one.length), Place(before.host, before.offset + start, length) if length > 0 else None, places)
             at += one.length
 
@@ -165,7 +170,7 @@ class Composer:
             return None
         if not blocks.is_binary(task.view.read_at(0, min(4096, task.view.length))) and task.view.length < _TEXT_LEAST:
             return None
-        return blocks.patch(view_of(task.base).read(), task.view.read(), self._tools.aligner, self._tier)
+        return blocks.patch(view_of(task.base).read(), task.view.read(), self._tools.aligner, self._tier, self.memo)
 
     def _grouped(self, patched: list[_Patched], pooled: list[_Task]) -> "_Plan | None":
         """All pieces that were something before, told by one patch against all that they were."""
@@ -174,7 +179,7 @@ class Composer:
         if not group or self._tools.aligner is None or sum(task.view.length for task in group) > self._group or _length(base) > self._group:
             return None
         old = b"".join(view_of(place).read() for place in base)
-        made = blocks.patch(old, b"".join(task.view.read() for task in group), self._tools.aligner, self._tier)
+        made = blocks.patch(old, b"".join(task.view.read() for task in group), self._tools.aligner, self._tier, self.memo)
         if made is None:
             return None
         return self._blocks([*patched, self._kept(group, made)], [task for task in pooled if task.base is None])

@@ -6,9 +6,8 @@ encoder that it needs by both. A sender relies only on encoders that the receive
 
 The digest is the first 16 bytes of SHA-256 over two SHA-256: the first covers what the encoder makes of the vectors FRAME of
 ``waybill.delta.encoder_vectors``, the second what its *engine*, which may be itself, makes of the vectors ENGINE. Encoders that compress the same way in
-different frames share an engine. Before each output stands its length, 64 bits little endian. A correcting encoder is led to make
-``deflated_plainly`` of the vectors CORRECTED instead; before each output stand its corrections in the same manner, and nothing stands for a stream
-that it cannot make.
+different frames share an engine. Before each output stands its length, 64 bits little endian. A correcting encoder has samples instead: what it makes of
+vectors with corrections that never change; before each output stand its corrections in the same manner.
 
 To add an encoder: write it in the file of its codec in ``encoding/``, or in ``adapters`` if it needs a process, and add it to a table.
 Refused here: encoders that need a file, a process or the machine's clock.
@@ -20,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from waybill.delta.encoder_vectors import CORRECTED, ENGINE, FRAME, deflated_plainly, vector
+from waybill.delta.encoder_vectors import ENGINE, FRAME, vector
 from waybill.delta.encoding.bzip2 import BZIP2_ENCODERS
 from waybill.delta.encoding.deflate import DEFLATE_ENCODERS
 from waybill.delta.encoding.transforms import TRANSFORM_ENCODERS
@@ -28,6 +27,9 @@ from waybill.delta.encoding.xz import LZMA_ENCODERS, XZ_ENCODERS
 from waybill.delta.encoding.zstd import ZSTD_ENCODERS
 from waybill.delta.io import BytesReader, View, whole
 from waybill.errors import FormatError
+
+Sample = tuple[str, bytes]
+"""A vector of ``waybill.delta.encoder_vectors``, and corrections."""
 
 
 class Encoder(Protocol):
@@ -66,6 +68,10 @@ class CorrectingEncoder(Encoder, Protocol):
 
     def correct(self, plain: View, coded: View) -> bytes | None:
         """Corrections with which ``encode`` makes exactly ``coded`` of ``plain``; None when there are none. Costs several times an encoding."""
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Vectors of ``waybill.delta.encoder_vectors`` by name, and the corrections with which it shows what it makes of each."""
 
 
 @runtime_checkable
@@ -163,7 +169,7 @@ def memory_of(name: str) -> int:
 
 
 _LOCK: Final = threading.Lock()
-_KNOWN: Final[dict[tuple[Encoder, tuple[str, ...]], bytes]] = {}
+_KNOWN: Final[dict[tuple[Encoder, tuple[Sample, ...]], bytes]] = {}
 
 
 def identity_of(encoder: Encoder) -> EncoderId:
@@ -173,28 +179,28 @@ def identity_of(encoder: Encoder) -> EncoderId:
         UnavailableError: delta.tool_failed, when its helper program fails.
     """
     if isinstance(encoder, CorrectingEncoder):
-        parts = _digest(encoder, CORRECTED)
+        parts = _digest(encoder, encoder.samples)
     else:
-        parts = _digest(encoder, FRAME) + _digest(encoder.engine if isinstance(encoder, DerivedEncoder) else encoder, ENGINE)
+        parts = _digest(encoder, _plain(FRAME)) + _digest(
+            encoder.engine if isinstance(encoder, DerivedEncoder) else encoder, _plain(ENGINE)
+        )
     return EncoderId(encoder.name, hashlib.sha256(parts).digest()[:16])
 
 
-def _digest(encoder: Encoder, vectors: tuple[str, ...]) -> bytes:
+def _plain(names: tuple[str, ...]) -> tuple[Sample, ...]:
+    return tuple((name, b"") for name in names)
+
+
+def _digest(encoder: Encoder, samples: tuple[Sample, ...]) -> bytes:
     with _LOCK:
-        found = _KNOWN.get((encoder, vectors))
+        found = _KNOWN.get((encoder, samples))
     if found is None:
         total = hashlib.sha256()
-        for part in (part for name in vectors for part in _made_of(encoder, vector(name))):
-            total.update(len(part).to_bytes(8, "little") + part)
+        for name, corrections in samples:
+            made = b"".join(encoder.encode(whole(BytesReader(vector(name))).chunks(), corrections))
+            for part in (corrections, made) if corrections else (made,):
+                total.update(len(part).to_bytes(8, "little") + part)
         found = total.digest()
         with _LOCK:
-            _KNOWN[encoder, vectors] = found
+            _KNOWN[encoder, samples] = found
     return found
-
-
-def _made_of(encoder: Encoder, plain: bytes) -> tuple[bytes, ...]:
-    view = whole(BytesReader(plain))
-    if not isinstance(encoder, CorrectingEncoder):
-        return (b"".join(encoder.encode(view.chunks())),)
-    corrections = encoder.correct(view, whole(BytesReader(deflated_plainly(plain))))
-    return () if corrections is None else (corrections, b"".join(encoder.encode(view.chunks(), corrections)))

@@ -22,6 +22,7 @@ from waybill.delta.io import BytesReader, ReaderAt, View, whole
 from waybill.delta.limits import Limits
 from waybill.delta.match import UNNAMED, Index, Leaf, file_host, fingerprint, index_of
 from waybill.delta.model import POOL, Head
+from waybill.delta.predict import Memo
 from waybill.delta.tools import Tools
 from waybill.delta.writer import encode
 
@@ -57,6 +58,7 @@ class _Content:
         self.pieces: list[Piece] = []
         self.streams: list[StreamDraft] = []
         self.kept = 0
+        self.remade = 0
 
     def add(self, node: Node) -> None:
         """Walks one node; an opened stream that no encoder re-makes is one piece of compressed bytes."""
@@ -74,6 +76,8 @@ class _Content:
             self.kept += 1
             self.pieces.append(Piece(node.name, node.where))
             return
+        if not self._around:
+            self.remade += node.where.length
         first, slot = len(self.pieces), len(self.streams)
         self.streams.append(StreamDraft(first, 0, made.encoder, made.corrections))
         self._around.append(memory_of(made.encoder.name))
@@ -107,7 +111,7 @@ def make(base: ReaderAt, new: ReaderAt, out: Sink, *, tools: Tools, tier: Tier =
     if tier == "best" and made.data.size < _TINY:
         shallow = _Maker(base, new, head, tools, tier).opened(depth=1)
         made = min(made, shallow, key=lambda one: one.data.size)
-    if made.data.size * 2 > new.size:
+    if made.data.size * 2 > new.size and made.remade * 2 < new.size:
         opaque = _Maker(base, new, head, tools, tier).opaque()
         made = min(made, opaque, key=lambda one: one.data.size)
     for part in whole(made.data).chunks():
@@ -119,6 +123,8 @@ def make(base: ReaderAt, new: ReaderAt, out: Sink, *, tools: Tools, tier: Tier =
 class _Made:
     data: ReaderAt
     summary: Summary
+    remade: int
+    """Bytes of the new file in compressed streams that are made again: what they hold cannot be found in another stream's bytes."""
 
 
 class _Maker:
@@ -159,7 +165,7 @@ class _Maker:
         data = self._tools.spool()
         for part in encode(self._head, recipe, (block.payload.chunks() for block in draft.blocks)):
             data.append(part)
-        self._prove(data, content)
+        self._prove(data, content, composer.memo)
         summary = Summary(
             size=data.size,
             new_size=self._new.length,
@@ -171,13 +177,13 @@ class _Maker:
             copied=composer.copied_bytes,
             way=way,
         )
-        return _Made(data, summary)
+        return _Made(data, summary, content.remade)
 
-    def _prove(self, delta: ReaderAt, content: _Content) -> None:
+    def _prove(self, delta: ReaderAt, content: _Content, memo: Memo) -> None:
         """The receiver's own code makes exactly the content. That each stream is made again from it was proven when its encoder was found."""
         found = reader.read(delta, self._tools.limits)
         sources = open_sources(self._base, found.recipe, self._tools)
-        make_blocks(sources, delta, found, self._tools)
+        make_blocks(sources, delta, found, self._tools, memo)
         wanted, made = hashlib.sha256(), hashlib.sha256()
         for piece in content.pieces:
             for part in piece.view.chunks(1 << 20):

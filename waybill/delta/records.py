@@ -26,7 +26,7 @@ from waybill.delta.numbers import (
     take_coded,
     take_columns,
 )
-from waybill.delta.predict import Aligned, ElfPredictor, residual
+from waybill.delta.predict import Aligned, ElfPredictor, Memo, residual
 from waybill.delta.predict.control import put_records, take_records
 
 COLUMNS: Final = 0
@@ -78,7 +78,7 @@ def encode(old: bytes, new: bytes, found: Array | Aligned, predictor: ElfPredict
     if predictor is None:
         _put_residual(out, wanted - copied(old, records), fast=fast)
     else:
-        out += predictor.encode(old, records, new, fast=fast, known=known)
+        out += predictor.encode(old, records, new, wanted, fast=fast, known=known)
     return bytes(out), extra
 
 
@@ -89,7 +89,9 @@ def _put_columns(out: bytearray, records: Array, *, fast: bool) -> None:
     put_columns(out, control, fast=fast)
 
 
-def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: ElfPredictor | None, limits: Limits) -> tuple[bytes, int]:
+def decode(
+    old: bytes, payload: bytes, extra: bytes, size: int, predictor: ElfPredictor | None, limits: Limits, memo: Memo | None = None
+) -> tuple[bytes, int]:
     """The ``size`` new bytes of a patch block, and how many of the extra bytes it took.
 
     Args:
@@ -115,7 +117,7 @@ def decode(old: bytes, payload: bytes, extra: bytes, size: int, predictor: ElfPr
         cursor.end("a patch")
         content = bare.tobytes()
     else:
-        content = predictor.decode(old, records, cursor.take(cursor.left, "a patch"))
+        content = predictor.decode(old, records, cursor.take(cursor.left, "a patch"), memo)
     return _woven(records, content, extra), extras
 
 

@@ -12,6 +12,7 @@ from waybill.delta.predict import fields_aarch64, fields_x86_64
 from waybill.delta.predict.elf import AARCH64, X86_64
 from waybill.delta.predict.predictor import Aligned as Aligned
 from waybill.delta.predict.predictor import ElfPredictor as ElfPredictor
+from waybill.delta.predict.predictor import Memo as Memo
 from waybill.errors import FormatError
 
 PREDICTORS: Final[tuple[ElfPredictor, ...]] = (

@@ -126,11 +126,11 @@ def _sorted(parts: list[Array], order: Array) -> Array:
 
 
 def words_at(data: Octets, places: Array, size: int) -> Array:
-    """Little-endian numbers of ``size`` bytes at ``places``; only those of 8 bytes can be negative."""
-    value = data[places].astype(np.int64)
-    for byte in range(1, size):
-        value |= data[places + byte].astype(np.int64) << (8 * byte)
-    return value
+    """Little-endian numbers of ``size`` bytes, 1, 2, 4 or 8, at ``places`` of contiguous ``data``; only those of 8 bytes can be negative."""
+    if len(data) < size:
+        return np.zeros(len(places), np.int64)
+    every = np.ndarray((len(data) - size + 1,), "<i8" if size == 8 else f"<u{size}", data.data, strides=(1,))
+    return every[places].astype(np.int64)
 
 
 def put_words(data: Octets, places: Array, size: int, words: Array) -> None:

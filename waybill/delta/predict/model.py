@@ -77,6 +77,9 @@ class Model:
         self._votes = votes
         self._targets, self._vote_of = np.unique(copies.target[votes], return_inverse=True)
         self._shift, self._trust = regions.shifts(self._targets)
+        self._place = np.full(len(votes), -1, np.int64)
+        self._place[votes] = self._vote_of
+        self._place[~votes] = self._place_of(copies.target[~votes])
         self._count = np.bincount(self._vote_of, minlength=len(self._targets))
         self._missed = np.zeros(len(self._targets), np.bool_)
 
@@ -102,7 +105,8 @@ class Model:
 
     def _seen(self, copied: Octets, truth: Octets) -> Array:
         """The shift of every target that most of its fields show in the new file."""
-        guess, _ = self._regions.shifts(self._copies.target)
+        guess = np.zeros(len(self._votes), np.int64)
+        guess[self._votes] = self._shift[self._vote_of]
         shown = guess.copy()
         for number, kind in enumerate(self._kinds):
             mine = np.flatnonzero((self._copies.kind == number) & kind.votes)
@@ -139,7 +143,8 @@ class Model:
         at = copies.at[mine]
         words = words_at(copied, at, kind.size)
         was = kind.values(words)
-        shift, place = self._shift_of(copies.target[mine])
+        place = self._place[mine]
+        shift = self._shift_of(copies.target[mine], place)
         told = kind.values(kind.put(words, self._told(kind, mine, was, shift)) & _mask(kind))
         known = place >= 0
         missed = known & self._missed[place] if len(self._missed) else known
@@ -201,21 +206,29 @@ class Model:
             return copies.target[mine] + shift & PAGE
         if kind.part == "page":
             return (copies.target[mine] + shift & ~PAGE) - (copies.base[mine] + copies.own[mine] & ~PAGE)
-        delta = shift - self._base_shift(copies.base[mine], copies.own[mine], lambda base: self._shift_of(base)[0])
+        delta = shift - self._base_shift(copies.base[mine], copies.own[mine], lambda base: self._shift_of(base, self._place_of(base)))
         return was - delta if kind.negative else was + delta
 
-    def _shift_of(self, addresses: Array) -> tuple[Array, Array]:
-        """How far each address moved, and its index among the targets or -1."""
-        guess, _ = self._regions.shifts(addresses)
+    def _place_of(self, addresses: Array) -> Array:
+        """The index of each address among the targets, or -1."""
         if not len(self._targets):
-            return guess, np.full(len(addresses), -1, np.int64)
+            return np.full(len(addresses), -1, np.int64)
         place = np.minimum(np.searchsorted(self._targets, addresses), len(self._targets) - 1)
-        known = self._targets[place] == addresses
-        return np.where(known, self._shift[place], guess), np.where(known, place, -1)
+        return np.where(self._targets[place] == addresses, place, -1)
+
+    def _shift_of(self, addresses: Array, place: Array) -> Array:
+        """How far each address moved; ``place`` is its index among the targets or -1."""
+        other = np.flatnonzero(place < 0)
+        shift = self._shift[place] if len(self._targets) else np.zeros(len(place), np.int64)
+        shift[other] = self._regions.shifts(addresses[other])[0]
+        return shift
 
     @staticmethod
     def _base_shift(base: Array, own: Array, shift_of: Callable[[Array], Array]) -> Array:
-        return np.where(base == NOTHING, 0, np.where(base == ITSELF, own, shift_of(base)))
+        shift = np.where(base == ITSELF, own, 0)
+        address = np.flatnonzero((base != NOTHING) & (base != ITSELF))
+        shift[address] = shift_of(base[address])
+        return shift
 
 
 def _page_kind(kinds: Sequence[Kind]) -> Kind:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The predictor for ELF files: the receiver foretells every address that moved, and the delta only tells where that is wrong."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -16,7 +17,7 @@ from waybill.delta.predict.fields import UNLOADED, Fields, Kind, put_words, word
 from waybill.delta.predict.model import Copies, Model
 from waybill.delta.predict.packing import Packer, Unpacker
 from waybill.delta.predict.pruning import prune
-from waybill.delta.predict.regions import Regions, new_places
+from waybill.delta.predict.regions import Regions
 
 BITS: Final = 0
 PACKED: Final = 1
@@ -24,9 +25,12 @@ PACKED: Final = 1
 _PRUNED_FAST: Final = 1 << 12
 """Bytes per record from which on the impatient have records pruned, or if they are no more than ``_FEW``: each takes about 20 microseconds."""
 _FEW: Final = 2048
+_LEAPS: Final = 8
+_LEAPS_FAST: Final = 3
+"""So many records in a row may be left out at once by pruning."""
 _LABELLED: Final = 16
 """Bytes at a target that its label is made of."""
-_PRIME: Final = 0x01000193
+_ODD: Final = 0x1E3779B97F4A7C15
 
 
 class _Known(NamedTuple):
@@ -35,6 +39,25 @@ class _Known(NamedTuple):
     image: Image
     fields: Fields
     names: Array
+
+
+class Memo:
+    """What was seen in old programs while a delta was made, for its proof, which meets the same ones; what has no room any more is seen twice."""
+
+    def __init__(self, room: int = 1 << 27) -> None:
+        self._room = room
+        self._known: dict[bytes, _Known] = {}
+
+    def keep(self, old: bytes, known: "_Known") -> None:
+        """What is known of ``old``, if there is room for it."""
+        size = sum(one.nbytes for one in (known.fields.at, known.fields.kind, known.fields.target, known.fields.base, known.names))
+        if size <= self._room:
+            self._room -= size
+            self._known[hashlib.sha256(old).digest()] = known
+
+    def known(self, old: bytes) -> "_Known | None":
+        """What is known of ``old``, or None."""
+        return self._known.get(hashlib.sha256(old).digest()) if self._known else None
 
 
 class Aligned(NamedTuple):
@@ -73,7 +96,7 @@ class ElfPredictor:
         (old_labels, old_blank), (new_labels, new_blank) = self._masks(old, known), self._masks(new, self._known(new))
         found = aligner.align(old_labels, new_labels, mode)
         good = mode == "fast" and len(found) > max(_FEW, len(new) // _PRUNED_FAST)
-        return Aligned(found if good else prune(old_blank, new_blank, found), known)
+        return Aligned(found if good else prune(old_blank, new_blank, found, _LEAPS_FAST if mode == "fast" else _LEAPS), known)
 
     def _known(self, data: bytes) -> "_Known":
         image = self._image(data)
@@ -103,14 +126,15 @@ class ElfPredictor:
                 at = fields.at[mine]
                 put_words(blank, at, kind.size, kind.put(words_at(blank, at, kind.size), label[mine] * kind.unit))
 
-    def encode(self, old: bytes, records: Array, new: bytes, *, fast: bool, known: "_Known | None" = None) -> bytes:
-        """What the receiver needs beside the records and the extra bytes; only where :meth:`applies` says yes."""
+    def encode(self, old: bytes, records: Array, new: bytes, truth: Octets, *, fast: bool, known: "_Known | None" = None) -> bytes:
+        """What the receiver needs beside the records and the extra bytes; only where :meth:`applies` says yes.
+
+        Args:
+            truth: what stands in ``new`` in the places of the copies, side by side.
+        """
         image = self._image(new)
         if image is None:
             raise ValueError("the predictor does not apply")
-        view = memoryview(new)
-        places = zip(new_places(records).tolist(), records[:, 0].tolist(), strict=True)
-        truth = np.frombuffer(b"".join(view[at : at + length] for at, length in places), np.uint8)
         known = known or self._known(old)
         copied, writer, out = _copied(old, records), Packer() if fast else Writer(), bytearray()
         put_coded(out, _less(new[: image.head_size], old))
@@ -123,13 +147,14 @@ class ElfPredictor:
         residual.put_residual(out, truth - copied, fast=fast)
         return bytes(out)
 
-    def decode(self, old: bytes, records: Array, coded: bytes) -> bytes:
+    def decode(self, old: bytes, records: Array, coded: bytes, memo: Memo | None = None) -> bytes:
         """All copied bytes of the new file in record order; raises FormatError delta.malformed."""
         cursor = Cursor(coded)
         image = self._image(_more(take_coded(cursor, HEAD_MOST, "the head of a program"), old), int(records[:, :2].sum()))
         if image is None:
             raise malformed("the head of the new program cannot be used")
-        known, copied = self._known(old), _copied(old, records)
+        known = (memo and memo.known(old)) or self._known(old)
+        copied = _copied(old, records)
         names.hear(cursor, names.copies(known.names, records), copied)
         packed = cursor.number(PACKED, "the predictor's coder") == PACKED
         bits = cursor.take(cursor.number(cursor.left, "the predictor's bits"), "the predictor's bits")
@@ -169,7 +194,6 @@ def _labels(targets: Array, image: Image, blank: Octets) -> Array:
     place = np.where(targets >= UNLOADED, targets - UNLOADED, image.offsets(targets))
     known = (place >= 0) & (place < len(blank) - _LABELLED)
     place = np.where(known, place, 0)
-    label = np.zeros(len(place), np.int64)
-    for byte in range(_LABELLED):
-        label = label * _PRIME + blank[place + byte] & 0xFFFFFFFF
+    first, second = words_at(blank, place, 8), words_at(blank, place + 8, 8)
+    label = ((first * _ODD + second) * _ODD) >> 32 & 0xFFFFFFFF
     return np.where(known, label, 0)

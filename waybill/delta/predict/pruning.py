@@ -21,8 +21,6 @@ _FAR: Final = 46
 """Bits of a record: close to where the last one ended, close to where one of the last ended, elsewhere."""
 _CLOSE: Final = 300
 _MEMORY: Final = 10
-_LEAPS: Final = 8
-"""So many records in a row may be left out at once."""
 _GAP: Final = 512
 _BRIDGE: Final = 4096
 """Longer gaps are not looked into: they are extra bytes."""
@@ -30,23 +28,25 @@ _RECORDS_MOST: Final = 200_000
 _NEVER: Final = 1 << 24
 
 
-def prune(old: bytes, new: bytes, records: Array) -> Array:
+def prune(old: bytes, new: bytes, records: Array, leaps: int) -> Array:
     """Records that make ``new`` of ``old`` as ``records`` do, in all likelihood told with fewer bits.
 
     Args:
         old, new: the files, or what an aligner should see of them: addresses that can be foretold must not count as different.
         records: int64 of shape (k, 3): copy length, extra length, position in the old file.
+        leaps: so many records in a row may be left out at once.
     """
     if not 1 < len(records) <= _RECORDS_MOST:
         return records
-    pruning = _Pruning(np.frombuffer(old, np.uint8), np.frombuffer(new, np.uint8), records)
+    pruning = _Pruning(np.frombuffer(old, np.uint8), np.frombuffer(new, np.uint8), records, leaps)
     return pruning.records(pruning.chosen())
 
 
 class _Pruning:
     """The copies as intervals of the new file, each with the distance of its old bytes from them."""
 
-    def __init__(self, old: Octets, new: Octets, records: Array) -> None:
+    def __init__(self, old: Octets, new: Octets, records: Array, leaps: int) -> None:
+        self._leaps = leaps
         self._old = old
         self._new = new
         places = new_places(records)
@@ -62,7 +62,7 @@ class _Pruning:
         for this in range(count):
             start, shift = self._start[this], self._shift[this]
             best = _EXTRA * start if not this else _NEVER << 32
-            for last in range(this - 1, max(this - 1 - _LEAPS, -1), -1):
+            for last in range(this - 1, max(this - 1 - self._leaps, -1), -1):
                 if start - self._end[last] > _GAP and last < this - 1:
                     break
                 told = cost[last] + self._link(last, shift)
