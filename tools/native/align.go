@@ -16,7 +16,7 @@ import (
 //
 // Input: u8 mode (0 fast, 1 best), u64le length of the old file, u64le that of the new one, both files.
 // Output: records of three int64le: bytes copied, bytes that follow and come from nowhere, position of the copy in the old file.
-// Memory: both files; fast 3 bytes for each old one, best 5; and 12 bytes for every change of lanes.
+// Memory: both files; fast 4 bytes for each old one, best 5; and 12 bytes for every change of lanes.
 
 const (
 	alignLimit = 1 << 29

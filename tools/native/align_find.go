@@ -74,7 +74,7 @@ const (
 	sampleBits  = 2
 	multiplier  = 0x9E3779B97F4A7C15
 	placeBits   = 29 // alignLimit
-	beforeBits  = 28
+	beforeBits  = 29 // a file whose every word is sampled has as many samples as places
 	tagBits     = 64 - placeBits - beforeBits
 	perhapsBits = 3 // so many times as many bits as places in head, as a power of two
 )
