@@ -143,8 +143,10 @@ def make_promotion(world: World, release: Release, trust: Trust) -> Promotion:
     return add(world, row)
 
 
-def make_deployment(world: World, release: Release, environment: Environment) -> Deployment:
-    """A running deployment with one run of a step."""
+def make_deployment(
+    world: World, release: Release, environment: Environment, state: DeploymentState = DeploymentState.RUNNING, message: str | None = None
+) -> Deployment:
+    """A deployment with one run of a step."""
     row = Deployment(
         id=fresh(world, "dep"),
         space_id=world.space.id,
@@ -152,7 +154,8 @@ def make_deployment(world: World, release: Release, environment: Environment) ->
         release_row_id=release.id,
         environment_id=environment.id,
         tenant_id=None,
-        state=DeploymentState.RUNNING,
+        state=state,
+        message=message,
         task_id=make_task(world).id,
         created_at=world.site.clock.now(),
         created_by="ada",

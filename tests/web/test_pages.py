@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
+from tests.api import rows
 from tests.api.world import ORIGIN, OWN, PASSWORD, World, make_world
 from waybill.app import access, admin, projects
+from waybill.domain.deployments import DeploymentState
 from web.site import create_site
 
 PAGES = ("", "/inbox", "/tasks", "/receipts", "/trusts", "/audit")
@@ -97,6 +99,15 @@ def test_what_people_wrote_is_escaped(browser: TestClient, world: World) -> None
     page = browser.get("/spaces/devtest").text
     assert "<img src=x" not in page
     assert "&lt;img src=x" in page
+
+
+@pytest.mark.parametrize(("state", "tone"), [(DeploymentState.SUCCEEDED, "good"), (DeploymentState.FAILED, "bad")])
+def test_what_a_deployment_says_has_the_tone_of_its_state(browser: TestClient, world: World, state: DeploymentState, tone: str) -> None:
+    """Success does not look like a failure."""
+    release, environment = rows.make_release(world, rows.make_project(world)), rows.make_environment(world)
+    deployment = rows.make_deployment(world, release, environment, state, "This is how it ended")
+    page = browser.get(f"/spaces/devtest/deployments/{deployment.id}").text
+    assert f'<p class="note {tone}">This is how it ended</p>' in page
 
 
 def test_signing_out_ends_the_session(browser: TestClient) -> None:
