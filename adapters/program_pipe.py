@@ -3,16 +3,16 @@
 
 Both pipes are served by the caller's own thread, so that whatever makes the input may itself be the output of another program.
 Such a program ends by itself when its input ends or nobody reads its output, hence with this process. One that computes for long between the two gets
-a bounded time of computing, and the system ends it with the thread that started it.
+a bounded time of computing, where the system knows such bounds; that it must not outlive its parent, it has to tell the system itself. Nothing of ours
+runs between fork and exec: then a process with much memory would be copied for each program that it starts.
 """
 
-import ctypes
+import contextlib
 import os
 import resource
 import selectors
-import signal
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,11 +21,8 @@ from waybill.errors import UnavailableError
 
 STALL_SECONDS: Final = 60.0
 """A program that neither reads nor writes for so long is ended."""
-_PR_SET_PDEATHSIG: Final = 1
 _READ_BYTES: Final = 1 << 18
 _SLACK_BYTES: Final = 1 << 20
-_PRCTL: Final[Callable[..., int] | None] = getattr(ctypes.CDLL(None), "prctl", None)
-"""Found here, since nothing may be looked up between fork and exec; None where the system is not Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +61,15 @@ class ProgramPipe:
                 cwd="/",
                 bufsize=0,
                 start_new_session=True,
-                preexec_fn=_bounded(cpu_seconds) if cpu_seconds is not None else None,
             )
         except OSError as error:
             raise tool_failed(self._name, "does not start") from error
         assert self._process.stdin is not None  # noqa: S101 - asked for above
         assert self._process.stdout is not None  # noqa: S101
         self._in, self._out = self._process.stdin, self._process.stdout
+        if cpu_seconds is not None and hasattr(resource, "prlimit"):
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
         for end in (self._in, self._out):
             os.set_blocking(end.fileno(), False)
 
@@ -221,12 +220,3 @@ def find_program(places: Iterable[Path | None], ask: str, answer: bytes) -> Prog
             facts = place.stat()
             return Program(str(place), facts.st_size, facts.st_mtime_ns)
     return None
-
-
-def _bounded(seconds: int) -> Callable[[], None]:
-    def prepare() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        if _PRCTL is not None:
-            _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-    return prepare

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The native helper: its own tests in Go, and what it does for the engine. Not part of the everyday loop, for its minute."""
 
+import fcntl
 import os
 import random
 import shutil
 import subprocess
+import sys
+import termios
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from zlib_ng import zlib_ng
 
-from adapters.delta_processes import DeltaProcesses
+from adapters.delta_processes import DeltaProcesses, NativeTokens
 from waybill.delta.encoder_vectors import vector
 from waybill.delta.encoders import CorrectingEncoder, identity_of
 from waybill.delta.io import Aligner, BytesReader, whole
@@ -61,6 +66,30 @@ def test_its_own_tests(command: list[str]) -> None:
     environment = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
     done = subprocess.run(command, cwd=SOURCES, env=environment, capture_output=True, text=True, timeout=390, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_it_dies_with_whoever_started_it(processes: DeltaProcesses) -> None:
+    """Also while it waits for input that somebody else keeps open: nobody is left to read what it computes."""
+    found = next(one for one in processes.encoders if one.name == "tokens:1")
+    assert isinstance(found, NativeTokens)
+    code = (
+        "import subprocess, sys\n"
+        "print(subprocess.Popen([sys.argv[1], 'align'], stdin=int(sys.argv[2]), stdout=subprocess.DEVNULL).pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    held, open_end = os.pipe()
+    command = [sys.executable, "-c", code, found.program.path, str(held)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[held]) as parent:
+        assert parent.stdout is not None
+        helper = psutil.Process(int(parent.stdout.readline()))
+        os.write(open_end, bytes(5))
+        while int.from_bytes(fcntl.ioctl(held, termios.FIONREAD, bytes(4)), sys.byteorder):  # it has not begun to read
+            time.sleep(0.01)
+        parent.kill()
+    _, alive = psutil.wait_procs([helper], timeout=20)
+    os.close(held)
+    os.close(open_end)
+    assert not alive
 
 
 @pytest.mark.parametrize("mode", ["fast", "best"])

@@ -17,6 +17,7 @@ import hashlib
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Protocol, runtime_checkable
 
 from waybill.delta.encoder_vectors import ENGINE, FRAME, vector
@@ -159,6 +160,7 @@ _MEMORY: Final = {
 _MEMORY_OF_OTHERS: Final = 64
 
 
+@cache
 def memory_of(name: str) -> int:
     """Bytes that the encoder ``name`` may need while it runs, its helper program included."""
     family, _, rest = name.partition(":")

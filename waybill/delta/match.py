@@ -15,6 +15,8 @@ UNNAMED: Final = "content"
 """The name of what a compressed file holds that says no name."""
 _EQUAL_LEAST: Final = 32
 """A shorter piece is not worth a range of its own."""
+_AT_ONCE: Final = 1 << 20
+"""Bytes that are hashed in one piece."""
 _VERSION: Final = re.compile(r"[0-9a-f]{7,}|\d+")
 
 
@@ -72,8 +74,10 @@ def _leaves(node: Node, host: Host) -> Iterator[Leaf]:
 
 def fingerprint(view: View) -> bytes:
     """SHA-256 of the bytes of ``view``."""
+    if view.length <= _AT_ONCE:
+        return hashlib.sha256(view.read()).digest()
     digest = hashlib.sha256()
-    for data in view.chunks(1 << 20):
+    for data in view.chunks(_AT_ONCE):
         digest.update(data)
     return digest.digest()
 

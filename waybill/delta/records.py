@@ -28,6 +28,8 @@ from waybill.delta.numbers import (
 )
 from waybill.delta.predict import Aligned, ElfPredictor, Memo, residual
 from waybill.delta.predict.control import put_records, take_records
+from waybill.delta.predict.fields import Flags
+from waybill.delta.predict.regions import copied
 
 COLUMNS: Final = 0
 TOLD: Final = 1
@@ -36,28 +38,20 @@ _TOLD_MOST: Final = 200_000
 """More records are not told in bits."""
 _TOLD_FAST: Final = 1 << 12
 """Bytes per record from which on an impatient sender tells them in bits, or if they are no more than:"""
-_FEW: Final = 2048
+_FEW: Final = 128
 _FAR: Final = 255
 """A gap that does not fit into its byte: its rest stands in the overflow column."""
 
 
-def copied(old: bytes, records: Array) -> Octets:
-    """The old bytes that the records copy, side by side, as uint8."""
-    view = np.frombuffer(old, np.uint8)
-    parts = [view[at : at + length] for length, _, at in records.tolist() if length]
-    return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
-
-
 def split(new: bytes, records: Array) -> tuple[Octets, bytes]:
     """The new bytes in the places of copies as uint8, and the extra bytes."""
-    view, at = memoryview(new), 0
-    copies, extras = [], []
-    for copy, extra, _ in records.tolist():
-        copies.append(view[at : at + copy])
-        at += copy
-        extras.append(view[at : at + extra])
-        at += extra
-    return np.frombuffer(b"".join(copies), np.uint8), b"".join(extras)
+    view, is_copy = np.frombuffer(new, np.uint8), _is_copy(records)
+    return view[is_copy], view[~is_copy].tobytes()
+
+
+def _is_copy(records: Array) -> Flags:
+    """For every new byte whether it is in the place of a copy."""
+    return np.repeat(np.tile(np.array([True, False]), len(records)), records[:, :2].reshape(-1))
 
 
 def encode(old: bytes, new: bytes, found: Array | Aligned, predictor: ElfPredictor | None, *, fast: bool) -> tuple[bytes, bytes]:
@@ -112,10 +106,9 @@ def decode(
     if extras > len(extra):
         raise malformed("a block needs more extra bytes than its source has left", len(extra), extras)
     if predictor is None:
-        bare = copied(old, records)
-        _add_residual(cursor, bare)
+        content = copied(old, records)
+        _add_residual(cursor, content)
         cursor.end("a patch")
-        content = bare.tobytes()
     else:
         content = predictor.decode(old, records, cursor.take(cursor.left, "a patch"), memo)
     return _woven(records, content, extra), extras
@@ -135,15 +128,12 @@ def _records(control: list[bytes], count: int, old_size: int) -> Array:
     return np.stack([copy, extra, at], axis=1)
 
 
-def _woven(records: Array, content: bytes, extra: bytes) -> bytes:
-    copied_view, extra_view = memoryview(content), memoryview(extra)
-    out, at, used = [], 0, 0
-    for copy, more, _ in records.tolist():
-        out.append(copied_view[at : at + copy])
-        at += copy
-        out.append(extra_view[used : used + more])
-        used += more
-    return b"".join(out)
+def _woven(records: Array, content: Octets, extra: bytes) -> bytes:
+    is_copy = _is_copy(records)
+    out = np.empty(len(is_copy), np.uint8)
+    out[is_copy] = content
+    out[~is_copy] = np.frombuffer(extra, np.uint8, len(out) - len(content))
+    return out.tobytes()
 
 
 def _put_residual(out: bytearray, rest: Octets, *, fast: bool) -> None:

@@ -129,11 +129,15 @@ def words_at(data: Octets, places: Array, size: int) -> Array:
     """Little-endian numbers of ``size`` bytes, 1, 2, 4 or 8, at ``places`` of contiguous ``data``; only those of 8 bytes can be negative."""
     if len(data) < size:
         return np.zeros(len(places), np.int64)
-    every = np.ndarray((len(data) - size + 1,), "<i8" if size == 8 else f"<u{size}", data.data, strides=(1,))
-    return every[places].astype(np.int64)
+    return _words_of(data, size)[places].astype(np.int64)
+
+
+def _words_of(data: Octets, size: int) -> Array:
+    """The words of ``size`` bytes that begin at every byte, in the memory of ``data``."""
+    return np.ndarray((len(data) - size + 1,), "<i8" if size == 8 else f"<u{size}", data.data, strides=(1,))
 
 
 def put_words(data: Octets, places: Array, size: int, words: Array) -> None:
-    """Writes the low ``size`` bytes of ``words`` at ``places``, little-endian."""
-    for byte in range(size):
-        data[places + byte] = (words >> (8 * byte) & 255).astype(np.uint8)
+    """Writes the low ``size`` bytes of ``words`` at ``places``, which do not overlap, of contiguous ``data``; little-endian."""
+    if len(places):
+        _words_of(data, size)[places] = words

@@ -53,15 +53,18 @@ def _add_code(found: Found, data: Octets, image: Image, offset: int, size: int) 
     code = data[offset : offset + size]
     length, where = x86_lengths.steps(np.concatenate([code, np.zeros(x86_lengths.AHEAD, np.uint8)]))
     start = x86_lengths.starts(length)
-    start = start[start + length[start] + _TAIL < size]
-    first, second = code[start], code[start + 1]
+    inside = int(np.searchsorted(start, size - _TAIL - x86_lengths.AHEAD))
+    late = start[inside:]
+    start = np.concatenate([start[:inside], late[late + length[late] + _TAIL < size]])
+    first, mod_rm = code[start], where[start]
+    escaped, operand = start[first == 0x0F], start[mod_rm > 0]
     # a step, the opcode's bytes before the field
     chosen = (
         (CALL, start[first == 0xE8], 1),
         (JUMP, start[first == 0xE9], 1),
-        (BRANCH, start[(first == 0x0F) & ((second & 0xF0) == 0x80)], 2),
+        (BRANCH, escaped[(code[escaped + 1] & 0xF0) == 0x80], 2),
         (SHORT, start[((first & 0xF0) == 0x70) | (first == 0xEB)], 1),
-        (OPERAND, start[(where[start] > 0) & ((code[start + where[start]] & 0xC7) == 5)], 0),
+        (OPERAND, operand[(code[operand + mod_rm[mod_rm > 0]] & 0xC7) == 5], 0),
     )
     for kind, step, ahead in chosen:
         at = step + (ahead or where[step].astype(np.int64) + 1)

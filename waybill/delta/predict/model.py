@@ -241,6 +241,10 @@ def _mask(kind: Kind) -> int:
 
 def _most(index: Array, values: Array, favourites: Array) -> Array:
     """For every index the value that it has most often; the favourite wins a tie, then the smallest."""
+    contested = np.zeros(len(favourites), np.bool_)
+    contested[index[values != favourites[index]]] = True
+    chosen = np.flatnonzero(contested[index])  # where all agree nothing needs to be counted
+    index, values = index[chosen], values[chosen]
     order = np.lexsort((values, index))
     index, values = index[order], values[order]
     edge = np.flatnonzero((np.diff(index, prepend=-1) != 0) | (np.diff(values, prepend=0) != 0))

@@ -57,11 +57,11 @@ def copies(found: Array, records: Array) -> Array:
 
 def tell(out: bytearray, places: Array, copied: Octets, truth: Octets) -> None:
     """Appends what became of each distinct digest, and writes that into ``copied``."""
-    old, new = copied.tobytes(), truth.tobytes()
-    seen: dict[bytes, Counter[bytes]] = {}
-    for at, length in places.tolist():
-        seen.setdefault(old[at : at + length], Counter())[new[at : at + length]] += 1
-    after = {text: votes.most_common(1)[0][0] for text, votes in seen.items()}
+    after: dict[bytes, bytes] = {}
+    most: dict[bytes, int] = {}
+    for (text, told), count in Counter(zip(_texts(places, copied), _texts(places, truth), strict=True)).items():
+        if count > most.get(text, 0):
+            after[text], most[text] = told, count
     put_coded(out, bytes(text != told for text, told in after.items()))
     put_coded(out, b"".join(told for text, told in after.items() if text != told))
     _write(places, copied, after)
@@ -69,8 +69,7 @@ def tell(out: bytearray, places: Array, copied: Octets, truth: Octets) -> None:
 
 def hear(cursor: Cursor, places: Array, copied: Octets) -> None:
     """Writes into ``copied`` what :func:`tell` appended; raises FormatError delta.malformed."""
-    old = copied.tobytes()
-    texts = list(dict.fromkeys(old[at : at + length] for at, length in places.tolist()))
+    texts = list(dict.fromkeys(_texts(places, copied)))
     flags = take_coded(cursor, len(texts), "the flags of names")
     size = sum(len(text) for text, flag in zip(texts, flags, strict=False) if flag)
     told = take_coded(cursor, size, "the digests of names")
@@ -85,7 +84,12 @@ def hear(cursor: Cursor, places: Array, copied: Octets) -> None:
 
 
 def _write(places: Array, copied: Octets, after: dict[bytes, bytes]) -> None:
-    old, view = copied.tobytes(), copied.data
-    for at, length in places.tolist():
-        text = old[at : at + length]
-        view[at : at + length] = after.get(text, text)
+    view = copied.data
+    for (at, length), text in zip(places.tolist(), _texts(places, copied), strict=True):
+        if (told := after.get(text, text)) != text:
+            view[at : at + length] = told
+
+
+def _texts(places: Array, data: Octets) -> list[bytes]:
+    text = data.tobytes() if len(places) else b""
+    return [text[at : at + length] for at, length in places.tolist()]

@@ -17,14 +17,14 @@ from waybill.delta.predict.fields import UNLOADED, Fields, Kind, put_words, word
 from waybill.delta.predict.model import Copies, Model
 from waybill.delta.predict.packing import Packer, Unpacker
 from waybill.delta.predict.pruning import prune
-from waybill.delta.predict.regions import Regions
+from waybill.delta.predict.regions import Regions, copied
 
 BITS: Final = 0
 PACKED: Final = 1
 """Which coder told the fields."""
 _PRUNED_FAST: Final = 1 << 12
 """Bytes per record from which on the impatient have records pruned, or if they are no more than ``_FEW``: each takes about 20 microseconds."""
-_FEW: Final = 2048
+_FEW: Final = 512
 _LEAPS: Final = 8
 _LEAPS_FAST: Final = 3
 """So many records in a row may be left out at once by pruning."""
@@ -136,35 +136,35 @@ class ElfPredictor:
         if image is None:
             raise ValueError("the predictor does not apply")
         known = known or self._known(old)
-        copied, writer, out = _copied(old, records), Packer() if fast else Writer(), bytearray()
+        bare, writer, out = copied(old, records), Packer() if fast else Writer(), bytearray()
         put_coded(out, _less(new[: image.head_size], old))
-        names.tell(out, names.copies(known.names, records), copied, truth)
-        Model(self.kinds, self._copies(known, records, image), Regions(records, known.image, image), writer).run(copied, truth)
+        names.tell(out, names.copies(known.names, records), bare, truth)
+        Model(self.kinds, self._copies(known, records, image), Regions(records, known.image, image), writer).run(bare, truth)
         bits = writer.close()
         put(out, PACKED if fast else BITS)
         put(out, len(bits))
         out += bits
-        residual.put_residual(out, truth - copied, fast=fast)
+        residual.put_residual(out, truth - bare, fast=fast)
         return bytes(out)
 
-    def decode(self, old: bytes, records: Array, coded: bytes, memo: Memo | None = None) -> bytes:
+    def decode(self, old: bytes, records: Array, coded: bytes, memo: Memo | None = None) -> Octets:
         """All copied bytes of the new file in record order; raises FormatError delta.malformed."""
         cursor = Cursor(coded)
         image = self._image(_more(take_coded(cursor, HEAD_MOST, "the head of a program"), old), int(records[:, :2].sum()))
         if image is None:
             raise malformed("the head of the new program cannot be used")
         known = (memo and memo.known(old)) or self._known(old)
-        copied = _copied(old, records)
-        names.hear(cursor, names.copies(known.names, records), copied)
+        bare = copied(old, records)
+        names.hear(cursor, names.copies(known.names, records), bare)
         packed = cursor.number(PACKED, "the predictor's coder") == PACKED
         bits = cursor.take(cursor.number(cursor.left, "the predictor's bits"), "the predictor's bits")
         copies = self._copies(known, records, image)
         reader = Unpacker(bits, len(copies.at)) if packed else Reader(bits)
-        Model(self.kinds, copies, Regions(records, known.image, image), reader).run(copied, None)
+        Model(self.kinds, copies, Regions(records, known.image, image), reader).run(bare, None)
         reader.close()
-        residual.add_residual(cursor, copied)
+        residual.add_residual(cursor, bare)
         cursor.end("a prediction")
-        return copied.tobytes()
+        return bare
 
     def _image(self, data: bytes, size: int | None = None) -> Image | None:
         image = read_image(data[:HEAD_MOST], len(data) if size is None else size)
@@ -172,12 +172,6 @@ class ElfPredictor:
 
     def _copies(self, old: "_Known", records: Array, new: Image) -> Copies:
         return Copies.of(old.fields, records, old.image, new, np.array([kind.size for kind in self.kinds], np.int64))
-
-
-def _copied(old: bytes, records: Array) -> Octets:
-    """The copied bytes as they are in the old file."""
-    data = np.frombuffer(old, np.uint8)
-    return np.concatenate([np.zeros(0, np.uint8), *(data[at : at + length] for length, _, at in records.tolist())])
 
 
 def _less(head: bytes, old: bytes) -> bytes:

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from waybill.delta.io import Array
+from waybill.delta.io import Array, Octets
 from waybill.delta.predict.elf import Image
 from waybill.delta.predict.fields import UNLOADED
 
@@ -20,6 +20,13 @@ def new_places(records: Array) -> Array:
     lengths = records[:, 0] + records[:, 1]
     ends: Array = np.cumsum(lengths)
     return ends - lengths
+
+
+def copied(old: bytes, records: Array) -> Octets:
+    """The old bytes that the records copy, side by side."""
+    start = records[:, 2]
+    end = start + records[:, 0]
+    return np.frombuffer(bytearray().join([old[first:last] for first, last in zip(start.tolist(), end.tolist(), strict=True)]), np.uint8)
 
 
 class Regions:
