@@ -86,15 +86,21 @@ func newSamples(old []byte) *samples {
 	}
 	s := &samples{old: old, shift: 64 - size - sampleBits, head: make([]int32, 1<<size), perhaps: make([]uint64, 1<<(size+perhapsBits-6))}
 	s.entry = make([]uint64, 1, len(old)>>sampleBits+len(old)>>(sampleBits+3)+16)
-	for i := 0; i+8 <= len(old); i++ {
-		hash := binary.LittleEndian.Uint64(old[i:]) * multiplier
-		if hash>>(64-sampleBits) != 0 {
-			continue
+	// First a stretch's samples are chosen without a branch, which would be guessed wrongly most times, then all of them are stored.
+	var chosen [1 << 10]int32
+	for from := 0; from+8 <= len(old); from += len(chosen) {
+		count := 0
+		for i := from; i < from+len(chosen) && i+8 <= len(old); i++ {
+			chosen[count&(len(chosen)-1)] = int32(i)
+			count += int((binary.LittleEndian.Uint64(old[i:])*multiplier>>(64-sampleBits) - 1) >> 63)
 		}
-		h, bit := hash>>s.shift, hash>>(s.shift-perhapsBits)
-		s.perhaps[bit>>6] |= 1 << (bit & 63)
-		s.entry = append(s.entry, s.tag(hash)<<(64-tagBits)|uint64(s.head[h])<<placeBits|uint64(i))
-		s.head[h] = int32(len(s.entry) - 1)
+		for _, i := range chosen[:count] {
+			hash := binary.LittleEndian.Uint64(old[i:]) * multiplier
+			h, bit := hash>>s.shift, hash>>(s.shift-perhapsBits)
+			s.perhaps[bit>>6] |= 1 << (bit & 63)
+			s.entry = append(s.entry, s.tag(hash)<<(64-tagBits)|uint64(s.head[h])<<placeBits|uint64(i))
+			s.head[h] = int32(len(s.entry) - 1)
+		}
 	}
 	return s
 }
