@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a promotion's whereabouts mean, in words: pure, so that the story reads as what happens."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.promotions import WhereItIs
+    from waybill.domain.bundles import Need
     from waybill.domain.promotions import PromotionState
     from waybill.domain.stories import StoryResult
 
@@ -29,6 +31,11 @@ _OVER: Final = frozenset({PromotionState.COMPLETED.value, PromotionState.REFUSED
 def is_over(where: WhereItIs) -> bool:
     """True when nothing more is to be expected. A failed deployment there is no end: they may deploy again."""
     return where.state in _OVER
+
+
+def may_have_lost(where: WhereItIs, spared: Sequence[Need]) -> bool:
+    """True when the target, which has signed that it holds the packages ``spared``, says no more than that it waits: it may hold them no longer."""
+    return bool(spared) and where.state == PromotionState.RECEIVED.value
 
 
 def result_of(where: WhereItIs, peer_name: str) -> StoryResult:

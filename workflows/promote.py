@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from waybill.domain.promotions import PromotionState
     from waybill.domain.stories import PromoteCarried, PromoteInput, ReceiptSeen, ReplicateInput, ReplicateResult, StoryResult
     from workflows import options
-    from workflows.following import ARRIVED, is_over, result_of, waiting_words, words_of
+    from workflows.following import ARRIVED, is_over, may_have_lost, result_of, waiting_words, words_of
     from workflows.replicating import replicate_all
     from workflows.telling import TaskRef, ending_of, finish, note, tell
 
@@ -155,11 +155,10 @@ class PromoteRelease:
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 self._continue_as_new(carried)
-            # Whoever lost what it had signed that it holds says nothing more than that it waits.
-            stuck = bool(carried.spared) and where.state == PromotionState.RECEIVED.value
-            if not await self._news_within(self._given.recheck_seconds * (1 if stuck else options.FOLLOW_FACTOR), carried):
+            doubtful = may_have_lost(where, carried.spared)
+            if not await self._news_within(self._given.recheck_seconds * (1 if doubtful else options.FOLLOW_FACTOR), carried):
                 return await self._give_up(await self._look(carried), carried)
-            if stuck and not self._news:
+            if doubtful and not self._news:
                 await self._send_packages(carried, carried.spared)
                 carried = replace(carried, spared=())
 

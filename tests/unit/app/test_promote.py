@@ -1,140 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Promotions: what is refused, what is sealed, what the target can open, and how one is withdrawn."""
 
-import hashlib
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.simulators.spaces import ACCEPT, SEND, Home, action, make_home, make_pair
-from waybill.app import admin, documents, identity, projects, promote, releases, sealing, tasks, trusts, variables
+from tests.simulators.spaces import make_home
+from tests.unit.app.promoting import CANARY, Scene, envelopes, opened, verified
+from waybill.app import projects, promote, releases, tasks, trusts
 from waybill.app.access import SYSTEM
 from waybill.app.moved_bytes import Cost
-from waybill.domain.deployments import Deployment, DeploymentState
+from waybill.domain.deployments import DeploymentState
 from waybill.domain.packages import Blob
 from waybill.domain.projects import Project
 from waybill.domain.promotions import Promotion, PromotionState
 from waybill.domain.receipts import ReceiptRow
-from waybill.domain.releases import Release
 from waybill.domain.tasks import Task
 from waybill.domain.trusts import OutboxMessage, Road, Trust
-from waybill.domain.variables import Scope, ValueType
 from waybill.errors import ConflictError, FormatError, NotFoundError, TrustError, WaybillError
-from waybill.formats.delivery import DeliveryDoc
 from waybill.ports import SITE
-from waybill.trust import seal, verify
-from waybill.trust.verify import VerifiedBundle
-
-CANARY = "canary-41c2-ß"
-
-
-class Scene:
-    """DevTest with trusts to Prod and Vault, and a release with values for each of them."""
-
-    def __init__(self) -> None:
-        self.home, self.prod, self.trust, self.back = make_pair()
-        self.vault = make_home("Vault")
-        self.vault.site.clock.at = self.home.site.clock.at
-        self.vault_trust = self.home.trust(self.vault, grants=SEND)
-        self.vault.trust(self.home, grants=ACCEPT)
-        home = self.home
-        home.install()
-        home.push("@acme/web", "1.0.0", b"web one")
-        self.test = admin.create_environment(home.ports, SYSTEM, space_id=home.space_id, name="Test")
-        for name, environment in (("Prod", "Frankfurt"), ("Vault", "Bunker")):
-            admin.create_remote_environment(home.ports, SYSTEM, space_id=home.space_id, trust=name, name=environment)
-        cycle = home.lifecycle("Standard", ("Test",), ("Prod",))
-        inputs = {"script": "#{Greeting}", "password": "#{Password}"}
-        self.project = home.project(actions=(action("Deploy", package_id="@acme/web", inputs=dict(inputs)),), lifecycle=cycle)
-        self.put("Greeting", value="hello")
-        self.put("Password", ValueType.SECRET, value=CANARY)
-        self.put("Greeting", value="guten tag", scope=Scope(environments=("Prod: Frankfurt",)))
-        self.put("Greeting", value="psst", scope=Scope(environments=("Vault: Bunker",)))
-        self.put("Key", ValueType.SECRET, value=f"vault-{CANARY}", scope=Scope(environments=("Vault: Bunker",)))
-        self.put("Key", ValueType.SECRET, value=f"test-{CANARY}", scope=Scope(environments=("Test",)))
-        self.release = home.release(self.project)
-
-    def put(self, name: str, kind: ValueType = ValueType.TEXT, *, value: str, scope: Scope = Scope()) -> None:
-        """A variable of the project."""
-        variables.set_variable(
-            self.home.ports, SYSTEM, space_id=self.home.space_id, project=self.project.id, name=name, type=kind, value=value, scope=scope
-        )
-
-    def deployed(self, state: DeploymentState = DeploymentState.SUCCEEDED) -> None:
-        """A deployment of the release to Test."""
-        now = self.home.site.clock.now()
-        with self.home.ports.ledger.write(self.home.space_id) as work:
-            work.of(Deployment).add(
-                Deployment(
-                    id=f"dep_{work.of(Deployment).count():032x}",
-                    space_id=self.home.space_id,
-                    project_id=self.project.id,
-                    release_row_id=self.release.id,
-                    environment_id=self.test.id,
-                    tenant_id=None,
-                    state=state,
-                    task_id="tsk_" + "0" * 32,
-                    created_at=now,
-                    created_by="test",
-                    finished_at=now,
-                )
-            )
-
-    def start(self, trust: str = "Prod", release: str | None = None) -> tuple[Promotion, Task]:
-        """A promotion."""
-        return promote.start_promotion(
-            self.home.ports, SYSTEM, space_id=self.home.space_id, release=release or self.release.id, trust=trust
-        )
-
-    def sealed(self, trust: str = "Prod") -> tuple[Promotion, tuple[bytes, bytes]]:
-        """A sealed promotion and its two envelopes."""
-        promotion, _ = self.start(trust)
-        result = promote.seal(self.home.ports, space_id=self.home.space_id, promotion_id=promotion.id)
-        return promotion, envelopes(self.home, result.document_sha256)
-
-    def change_grants(self, **changed: object) -> None:
-        """The grants of the trust with Prod changed."""
-        with self.home.ports.ledger.write(self.home.space_id) as work:
-            row = work.of(Trust).get(self.trust.id)
-            work.of(Trust).replace(replace(row, grants=replace(row.grants, **changed)))  # type: ignore[arg-type] # told by the tests
 
 
 @pytest.fixture
 def scene() -> Scene:
     """A fresh scene."""
     return Scene()
-
-
-def envelopes(home: Home, document_sha256: str) -> tuple[bytes, bytes]:
-    """Delivery and Release as they leave the outbox."""
-    with home.ports.ledger.read(home.space_id) as work:
-        message = work.of(OutboxMessage).first(document_sha256=document_sha256)
-        assert message is not None
-        assert message.companion_sha256 is not None
-        return documents.load(work, document_sha256).body, documents.load(work, message.companion_sha256).body
-
-
-def verified(home: Home, bundle: tuple[bytes, bytes]) -> VerifiedBundle:
-    """The bundle as that Space sees it."""
-    now = home.site.clock.now()
-    with home.ports.ledger.read(home.space_id) as work:
-        return verify.verify_bundle(*bundle, us=identity.us(home.ports, work), peers=trusts.peers(home.ports, work, now), now=now)
-
-
-def opened(home: Home, delivery: DeliveryDoc) -> dict[str, str]:
-    """What that Space can open of the Delivery, by name."""
-    with home.ports.ledger.read(home.space_id) as work:
-        (key,) = identity.encryption_keys(home.ports, work)
-    return {
-        one.name: seal.open_value(
-            one.sealed,
-            private_key=key.private,
-            context=seal.context_of(delivery, variable_id=one.variable_id, name=one.name, scope=one.scope),
-        ).decode()
-        for one in delivery.values
-        if one.sealed is not None
-    }
 
 
 def test_the_lifecycle_decides_and_names_the_phase(scene: Scene) -> None:
@@ -379,130 +270,6 @@ def test_bytes_are_counted_once_per_package_and_states_go_forward(scene: Scene) 
     assert promote.set_state(ports, space_id=space, promotion_id=promotion.id, state=PromotionState.COMPLETED) == ended
     page = promote.list_promotions(ports, SYSTEM, space_id=space, project="storefront", release="1.0.0")
     assert page.items == (ended,)
-
-
-def imported(middle: Home, source: Home, bundle: tuple[bytes, bytes], *, relay: bool) -> Release:
-    """The bundle as the middle Space holds it after an import (rows only), ready to be forwarded."""
-    found = verified(middle, bundle)
-    now = middle.site.clock.now()
-    secrets_of = opened(middle, found.delivery)
-    cycle = middle.lifecycle("Onward", ("Vault",))
-    with middle.ports.ledger.write(middle.space_id) as work:
-        trust = work.of(Trust).first(peer_space_id=source.space_id)
-        assert trust is not None
-        if relay:
-            work.of(Trust).replace(replace(trust, grants=replace(trust.grants, relay=True)))
-        documents.store(work, body=bundle[0], kind="delivery", created_at=now)
-        stored = documents.store(work, body=bundle[1], kind="release", created_at=now)
-        project = Project(
-            id="prj_" + "a" * 32,
-            space_id=middle.space_id,
-            slug="devtest-storefront",
-            name=found.release.project.name,
-            lifecycle_id=cycle,
-            owner_space_id=source.space_id,
-            owner_name="DevTest",
-            remote_project_id=found.release.project.id,
-            trust_id=trust.id,
-        )
-        work.of(Project).add(project)
-        release = Release(
-            id="rel_" + "a" * 32,
-            space_id=middle.space_id,
-            project_id=project.id,
-            release_id=found.release.release_id,
-            release_version=found.release.version,
-            channel=found.release.channel_name,
-            notes="",
-            frozen_at=found.release.frozen_at,
-            release_sha256=found.release_sha256,
-            document_sha256=stored.sha256,
-            created_by="import",
-            delivery_sha256=found.bundle_sha256,
-            trust_id=trust.id,
-        )
-        work.of(Release).add(release)
-        add_values(middle, work, release, found.delivery, secrets_of)
-    with middle.ports.ledger.write(SITE) as work:
-        for need in sealing.blobs_of(found.release):
-            work.of(Blob).add(Blob(id=need.sha256, size_bytes=need.size_bytes, verified_at=now))
-    return release
-
-
-def add_values(middle: Home, work: object, release: Release, delivery: DeliveryDoc, secrets_of: dict[str, str]) -> None:
-    """The delivered values as snapshot rows, secrets wrapped by the middle Space."""
-    from waybill.app.secrets import seal_snapshot
-    from waybill.domain.releases import SnapshotValue
-
-    for number, one in enumerate(delivery.values):
-        row_id = f"snp_{number:032x}"
-        sealed = None
-        if one.sealed is not None:
-            sealed = seal_snapshot(middle.ports, secrets_of[one.name], row_id=row_id, space_id=middle.space_id)
-        work.of(SnapshotValue).add(  # type: ignore[attr-defined] # a unit of work
-            SnapshotValue(
-                id=row_id,
-                space_id=middle.space_id,
-                release_row_id=release.id,
-                variable_id=one.variable_id,
-                name=one.name,
-                type=one.type,
-                scope=one.scope,
-                value=one.value,
-                sealed=sealed,
-            )
-        )
-
-
-def test_a_relay_forwards_the_same_release_and_seals_the_secrets_anew(scene: Scene) -> None:
-    """A31, N14: the owner's bytes and signature reach the third Space; its key opens the secret; the chain names the hop."""
-    scene.deployed()
-    _, bundle = scene.sealed()
-    middle, last = scene.prod, make_home("Vault2", site=None)
-    last.site.clock.at = middle.site.clock.at
-    middle_trust = middle.trust(make_named(last, "Vault"), grants=SEND)
-    last.trust(middle, grants=replace(ACCEPT, relay=True))
-    release = imported(middle, scene.home, bundle, relay=True)
-    promotion, _ = promote.start_promotion(middle.ports, SYSTEM, space_id=middle.space_id, release=release.id, trust=middle_trust.id)
-    result = promote.seal(middle.ports, space_id=middle.space_id, promotion_id=promotion.id)
-    onward = envelopes(middle, result.document_sha256)
-    assert onward[1] == bundle[1]
-    found = verified(last, onward)
-    assert (found.release_sha256, found.owner.doc.space_id) == (scene.release.release_sha256, scene.home.space_id)
-    assert [(link.space_id, link.delivery_sha256) for link in found.via] == [(scene.home.space_id, hashlib_of(bundle[0]))]
-    assert opened(last, found.delivery) == {"Password": CANARY}
-    assert {one.name for one in found.delivery.values} == {"Password"}
-    with pytest.raises(TrustError):
-        opened(middle, found.delivery)
-
-
-def make_named(home: Home, name: str) -> Home:
-    """The same Space under another local name."""
-    return replace(home, name=name)
-
-
-def hashlib_of(body: bytes) -> str:
-    """The payload digest of an envelope."""
-    from waybill.formats import envelope
-
-    return hashlib.sha256(envelope.decode(body).payload).hexdigest()
-
-
-def test_a_relay_needs_a_grant_and_never_goes_back(scene: Scene) -> None:
-    """A28, A31: without a grant the middle Space refuses; a Space of the chain is never a target again."""
-    scene.deployed()
-    _, bundle = scene.sealed()
-    middle, last = scene.prod, make_home("Vault2")
-    last.site.clock.at = middle.site.clock.at
-    middle.trust(make_named(last, "Vault"), grants=SEND)
-    with middle.ports.ledger.write(middle.space_id) as work:
-        trust = work.of(Trust).get(scene.back.id)
-        work.of(Trust).replace(replace(trust, grants=replace(trust.grants, send_releases=True)))
-    release = imported(middle, scene.home, bundle, relay=False)
-    for target, code in (("Vault", "trust.relay_denied"), ("DevTest", "bundle.loop")):
-        with pytest.raises(TrustError) as caught:
-            promote.start_promotion(middle.ports, SYSTEM, space_id=middle.space_id, release=release.id, trust=target)
-        assert caught.value.code == code
 
 
 def test_a_remote_phase_is_complete_only_by_a_receipt(scene: Scene) -> None:
