@@ -170,10 +170,11 @@ def _goals(groups: dict[str, list[Pair]], pairs: Sequence[Pair], results: Result
         ("rebuild, xz: <= 3 CPU s/MB", 3.0, _TIERS, "apply", True),
     ):
         asked = [(pair, tier) for pair in pairs for tier in tiers if (pair.format == "deb") == xz]
-        costs = [(cost, f"{pair.id}, {tier}") for pair, tier in asked if (cost := results.cpu(pair, tier, what)) is not None]
-        largest = max(costs, default=(None, ""))
-        over = sum(cost > most for cost, _ in costs)
-        rows.append(_goal(text, largest[0], most, f"at most ({largest[1]}), {over} of {len(costs)} above"))
+        costs = [(cost, f"{pair.id}, {tier}", pair.new.size) for pair, tier in asked if (cost := results.cpu(pair, tier, what)) is not None]
+        largest = max(costs, default=(None, "", 0))
+        over = sum(cost > most for cost, *_ in costs)
+        mean = sum(cost * size for cost, _, size in costs) / max(1, sum(size for *_, size in costs))
+        rows.append(_goal(text, largest[0], most, f"at most ({largest[1]}), {over} of {len(costs)} above; {mean:.2f} all together"))
     sizes = [results.memory(pair, tier, what) for pair in pairs for tier in _TIERS for what in ("make", "apply")]
     largest_size = _most(size for size in sizes if size is not None)
     rows.append(_goal("memory of either side, helpers included: <= 1 GiB", largest_size and largest_size / _GIB, 1.0, "GiB at most"))
