@@ -170,7 +170,7 @@ async def bare_rate(server: TemporalServer, *, name: str, count: int, activities
         activities=[do_nothing],
         activity_executor=ThreadPoolExecutor(max_workers=32),
         max_concurrent_activities=32,
-        workflow_runner=make_runner(),
+        workflow_runner=make_runner("bench"),
         graceful_shutdown_timeout=timedelta(seconds=1),
     )
     async with worker:

@@ -139,7 +139,7 @@ def _worker(client: Client, queue: str, *, stories: Sequence[type], actions: Seq
         activity_executor=ThreadPoolExecutor(max_workers=load.threads, thread_name_prefix=queue),
         max_concurrent_activities=load.threads,
         max_cached_workflows=load.cached,
-        workflow_runner=make_runner(),
+        workflow_runner=make_runner("workflows"),
         interceptors=[ErrorInterceptor()],
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,

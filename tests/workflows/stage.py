@@ -95,7 +95,7 @@ def _worker(client: Client, queue: str, stories: Any, actions: list[Callable[...
         task_queue=queue,
         workflows=stories,
         activities=actions,
-        workflow_runner=make_runner(),
+        workflow_runner=make_runner("workflows"),
         interceptors=[ErrorInterceptor()],
         max_cached_workflows=cached,
         sticky_queue_schedule_to_start_timeout=STICKY,

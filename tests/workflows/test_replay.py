@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from adapters.codec import make_converter
-from tests.workflows import reordered
+from tests.workflows import forbidden, reordered
 from tests.workflows.long_scenarios import LONG_SCENES
 from tests.workflows.scenarios import SCENES
 from tests.workflows.stage import RECORDED_NAMESPACE, TEST_RING
@@ -30,7 +30,7 @@ def read_history(path: Path) -> WorkflowHistory:
 
 
 def make_replayer(stories: list[type], *, story: str) -> Replayer:
-    """A replayer with the sandbox, the interceptors and the converter of production, under the test key."""
+    """A replayer with the interceptors and the converter of production, under the test key, and with the whole sandbox: each story is watched."""
     namespace = f"{RECORDED_NAMESPACE}-steps" if story == "RunStep" else RECORDED_NAMESPACE
     return Replayer(
         workflows=stories,
@@ -68,3 +68,10 @@ async def test_a_reordered_story_is_caught() -> None:
     path = HISTORIES / "VerifyUpload" / "verified.json"
     with pytest.raises(workflow.NondeterminismError):
         await make_replayer([reordered.VerifyUpload], story="VerifyUpload").replay_workflow(read_history(path))
+
+
+async def test_a_story_that_asks_the_machine_is_caught() -> None:
+    """Where no history could show it: a clock is read, and every step is the same."""
+    path = HISTORIES / "VerifyUpload" / "verified.json"
+    with pytest.raises(RuntimeError, match="RestrictedWorkflowAccessError"):
+        await make_replayer([forbidden.VerifyUpload], story="VerifyUpload").replay_workflow(read_history(path))
