@@ -17,8 +17,9 @@ from waybill.delta.io import STRIDE, View
 from waybill.delta.transforms import TRANSFORMS
 from waybill.errors import WaybillError
 
-_FIRST_STRIDE: Final = 1 << 15
-"""The first read is small, since most encoders that fail do so early; the next ones double."""
+_FIRST_STRIDE: Final = 1 << 14
+_EARLY: Final = 1 << 18
+"""Up to so many bytes reads are small, since most encoders that fail do so with their first block; then they double."""
 _SMALL: Final = 1 << 16
 """Plain bytes below which a helper program is not worth asking early."""
 _LARGE: Final = 1 << 20
@@ -237,7 +238,8 @@ class _Fed:
         while self.length < self._view.length:
             data = self._view.read_at(self.length, min(stride, self._view.length - self.length))
             self.length += len(data)
-            stride = min(STRIDE, stride * 2)
+            if self.length >= _EARLY:
+                stride = min(STRIDE, stride * 2)
             yield data
 
 

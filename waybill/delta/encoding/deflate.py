@@ -19,6 +19,8 @@ from waybill.delta.io import View
 CODEC: Final = "deflate"
 _SYNC_END: Final = bytes.fromhex("0000ffff0300")
 _NG_WRITE: Final = 1 << 16
+_PROBE: Final = 1 << 18
+"""Plain bytes from which most streams have a block."""
 _WRITE_SIZES: Final = (WHOLE, 8192, 16384, 32768, 65536, 81920)
 """81920 is what copying a stream in .NET writes, 8192 what copying one in Rust does."""
 _NG_BY_WRITE: Final = (6, 1, 5)
@@ -76,9 +78,16 @@ class ZlibNg:
         return f"zlib-ng:{self.level}:8:{self.write or 'whole'}" + ":sync" * self.flushes
 
     def frame(self, plain: View, coded: View) -> bytes | None:
-        """Nothing to tell; None when the end of ``coded`` is not as this one leaves it, or ``plain`` is too long for it."""
-        fits = self.write != WHOLE or plain.length <= GATHERED_MOST
+        """Nothing to tell; None when the end of ``coded`` is not as this one leaves it, or its beginning, or ``plain`` is too long for it."""
+        fits = self.write != WHOLE or (plain.length <= GATHERED_MOST and self._begins(plain, coded))
         return b"" if fits and flushed_before_the_end(coded) == self.flushes else None
+
+    def _begins(self, plain: View, coded: View) -> bool:
+        """Whether the first blocks are as this one makes them. A stream that is no longer than those is made at once instead."""
+        if plain.length <= _PROBE:
+            return True
+        made = zlib_ng.compressobj(self.level, zlib_ng.DEFLATED, -15, 8).compress(plain.read_at(0, _PROBE))
+        return len(made) <= coded.length and coded.read_at(0, len(made)) == made
 
     def encode(self, plain: Iterable[bytes], corrections: bytes = b"") -> Iterator[bytes]:
         """The raw deflate stream of ``plain``; takes no corrections."""
