@@ -79,8 +79,10 @@ class ZlibNg:
 
     def frame(self, plain: View, coded: View) -> bytes | None:
         """Nothing to tell; None when the end of ``coded`` is not as this one leaves it, or its beginning, or ``plain`` is too long for it."""
+        if flushed_before_the_end(coded) != self.flushes:
+            return None
         fits = self.write != WHOLE or (plain.length <= GATHERED_MOST and self._begins(plain, coded))
-        return b"" if fits and flushed_before_the_end(coded) == self.flushes else None
+        return b"" if fits else None
 
     def _begins(self, plain: View, coded: View) -> bool:
         """Whether the first blocks are as this one makes them. A stream that is no longer than those is made at once instead."""
