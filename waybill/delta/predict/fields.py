@@ -138,6 +138,6 @@ def _words_of(data: Octets, size: int) -> Array:
 
 
 def put_words(data: Octets, places: Array, size: int, words: Array) -> None:
-    """Writes the low ``size`` bytes of ``words`` at ``places``, which do not overlap, of contiguous ``data``; little-endian."""
+    """Writes the low ``size`` bytes of ``words`` at ``places`` of contiguous ``data``, one after the other, little-endian."""
     if len(places):
         _words_of(data, size)[places] = words
