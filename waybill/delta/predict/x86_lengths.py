@@ -74,7 +74,6 @@ ONE: Final = np.frombuffer(_ONE_BYTE, np.uint8)
 TWO: Final = np.frombuffer(_two_bytes(), np.uint8)
 _THREE: Final = np.full(256, _MODRM, np.uint8)
 _THREE_A: Final = np.full(256, _MODRM + 1, np.uint8)
-MODRM: Final = np.frombuffer(_OPERANDS, np.uint8)
 
 
 def steps(code: Octets) -> tuple[Octets, Octets]:
